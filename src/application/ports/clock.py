@@ -1,0 +1,15 @@
+"""What time it is."""
+
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Monotonic seconds for durations, epoch seconds for records."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back; the zero means nothing."""
+        ...
+
+    def epoch(self) -> float:
+        """Seconds since 1970 UTC, for records and reset times; may jump."""
+        ...

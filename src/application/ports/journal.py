@@ -1,0 +1,17 @@
+"""What must survive: the results of a run, as each task ends."""
+
+from typing import Protocol
+
+from muster.domain.outcome import SpawnResult
+
+
+class Journal(Protocol):
+    """The memory of one run. A result that was recorded outlives a SIGKILL."""
+
+    async def record(self, result: SpawnResult) -> None:
+        """Returns when the result is durable. Raises `JournalError` if it can't be."""
+        ...
+
+    def output_path(self, task_id: str) -> str | None:
+        """Where a big output of that task belongs (without suffix), or None."""
+        ...

@@ -1,0 +1,113 @@
+"""The closed set of what an adapter can report while an agent runs.
+
+An adapter calls ``report(event)``; it is synchronous and cheap. The order is
+the order in which things happened; `AgentEnded` is the last one on every path,
+cancellation included.
+"""
+
+from collections.abc import Callable
+
+from attrs import field, frozen
+
+from muster.domain.outcome import Usage
+
+
+@frozen
+class AgentStarted:
+    """The agent runs. ``vitals()`` gives the CPU seconds of its whole family, or None."""
+
+    pid: int | None = None
+    vitals: Callable[[], float | None] | None = field(default=None, eq=False)
+
+
+@frozen
+class OutputReceived:
+    """Raw bytes of ``stream`` ("stdout" or "stderr"), in order, cut anywhere."""
+
+    stream: str
+    data: bytes | memoryview
+
+
+@frozen
+class TextProduced:
+    """A piece of the answer, as the tool's stream format says it."""
+
+    text: str
+
+
+@frozen
+class UsageReported:
+    """What the attempt has cost so far, by the tool's own account."""
+
+    usage: Usage
+
+
+@frozen
+class RetryAnnounced:
+    """The tool says that it will try again by itself after ``delay`` seconds."""
+
+    delay: float | None
+    message: str = ""
+
+
+@frozen
+class RateLimited:
+    """The backend limits us, while the agent goes on. Times as in `Failure`."""
+
+    retry_after: float | None = None
+    resets_at: float | None = None
+    message: str = ""
+
+
+@frozen
+class SessionStarted:
+    """The tool's own id of this conversation, by which it can be continued."""
+
+    session_id: str
+
+
+@frozen
+class ToolCallOpened:
+    """The agent is running a tool of its own; its silence meanwhile is no stall."""
+
+    call_id: str
+    name: str = ""
+
+
+@frozen
+class ToolCallClosed:
+    """The tool call is over."""
+
+    call_id: str
+
+
+@frozen
+class AgentEnded:
+    """The agent and all it started are gone, or ``unkillable`` says who is not.
+
+    ``output`` and ``stderr`` are bounded; ``truncated`` says that something is
+    missing there and ``output_path`` names the file that holds the whole.
+    ``leftovers`` counts processes that outlived their leader and were ended.
+    """
+
+    exit_code: int | None = None
+    output: str = ""
+    stderr: str = ""
+    truncated: bool = False
+    output_path: str | None = None
+    leftovers: int = 0
+    unkillable: tuple[int, ...] = ()
+
+
+AgentEvent = (
+    AgentStarted
+    | OutputReceived
+    | TextProduced
+    | UsageReported
+    | RetryAnnounced
+    | RateLimited
+    | SessionStarted
+    | ToolCallOpened
+    | ToolCallClosed
+    | AgentEnded
+)

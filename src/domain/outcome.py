@@ -1,0 +1,274 @@
+"""What became of an attempt and of a task: causes, failures, attempts, results."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Self
+
+from attrs import field, frozen
+
+
+class FailureCategory(StrEnum):
+    """What a failure asks for: waiting, patience, means, a person, or a look."""
+
+    TRANSIENT = "transient"
+    TIMEOUT = "timeout"
+    RESOURCE = "resource"
+    PERMANENT = "permanent"
+    UNKNOWN = "unknown"
+
+
+class FailureCause(StrEnum):
+    """Why an attempt or a task has no answer. Each cause has one category."""
+
+    RATE_LIMIT = "rate_limit"
+    OVERLOADED = "overloaded"
+    NETWORK = "network"
+    SERVER_ERROR = "server_error"
+    TIMEOUT = "timeout"
+    NO_ACTIVITY = "no_activity"
+    STALL = "stall"
+    DEADLINE = "deadline"
+    QUOTA = "quota"
+    OUT_OF_MEMORY = "out_of_memory"
+    DISK_FULL = "disk_full"
+    CONTEXT_LENGTH = "context_length"
+    AUTH = "auth"
+    FORBIDDEN = "forbidden"
+    INVALID_MODEL = "invalid_model"
+    INVALID_REQUEST = "invalid_request"
+    NOT_FOUND = "not_found"
+    TOOL_NOT_FOUND = "tool_not_found"
+    NEEDS_APPROVAL = "needs_approval"
+    OUTPUT_INVALID = "output_invalid"
+    CRASH = "crash"
+    KILLED = "killed"
+    INFERENCE = "inference"
+    UNKNOWN = "unknown"
+    CANCELLED = "cancelled"
+    HALTED = "halted"
+    CIRCUIT_OPEN = "circuit_open"
+    PARKED = "parked"
+    BUDGET = "budget"
+    DEPENDENCY_FAILED = "dependency_failed"
+
+    @property
+    def category(self) -> FailureCategory:
+        """The category; ``unknown`` for what is no failure of an agent."""
+        return _CATEGORY_OF.get(self, FailureCategory.UNKNOWN)
+
+    @property
+    def is_agent_failure(self) -> bool:
+        """False for cancelled, halted, circuit_open, parked, budget, dependency_failed."""
+        return self not in _NOT_OF_AN_AGENT
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether another attempt may help: never for permanent causes or a full context."""
+        return (
+            self.is_agent_failure
+            and self.category is not FailureCategory.PERMANENT
+            and self is not FailureCause.CONTEXT_LENGTH
+        )
+
+
+_CATEGORIES = {
+    FailureCategory.TRANSIENT: "rate_limit overloaded network server_error",
+    FailureCategory.TIMEOUT: "timeout no_activity stall deadline",
+    FailureCategory.RESOURCE: "quota out_of_memory disk_full context_length",
+    FailureCategory.PERMANENT: (
+        "auth forbidden invalid_model invalid_request not_found tool_not_found "
+        "needs_approval output_invalid"
+    ),
+    FailureCategory.UNKNOWN: "crash killed inference unknown",
+}
+_CATEGORY_OF = {
+    FailureCause(cause): category
+    for category, causes in _CATEGORIES.items()
+    for cause in causes.split()
+}
+_NOT_OF_AN_AGENT = frozenset(FailureCause) - frozenset(_CATEGORY_OF)
+
+
+@frozen
+class Evidence:
+    """The text that gave a failure away. ``offset`` is in bytes from the stream's start."""
+
+    text: str
+    stream: str = "stderr"
+    offset: int | None = None
+    pattern: str | None = None
+
+
+@frozen
+class Failure:
+    """Why there is no answer. Times in seconds, ``resets_at`` in epoch seconds (UTC)."""
+
+    cause: FailureCause = field(converter=FailureCause)
+    message: str
+    evidence: Evidence | None = None
+    detection_time_ms: float | None = None
+    retry_after: float | None = None
+    resets_at: float | None = None
+
+    @property
+    def category(self) -> FailureCategory:
+        """Derived from the cause, so the two can't disagree."""
+        return self.cause.category
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        document = {name: getattr(self, name) for name in _FAILURE_FIELDS}
+        evidence = self.evidence and _fields_of(self.evidence)
+        return {
+            "cause": self.cause.value,
+            "category": self.category.value,
+            **document,
+            "evidence": evidence,
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`; the category is derived, never read."""
+        evidence = document.get("evidence")
+        return cls(
+            cause=document["cause"],
+            evidence=Evidence(**evidence) if evidence else None,
+            **{name: document.get(name) for name in _FAILURE_FIELDS},  # type: ignore[arg-type]
+        )
+
+
+_FAILURE_FIELDS = ("message", "detection_time_ms", "retry_after", "resets_at")
+
+
+@frozen
+class Usage:
+    """What an answer cost, as far as it is known. None is unknown, never 0."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    cost_usd: float | None = None
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            *(
+                a if b is None else b if a is None else a + b
+                for a, b in (
+                    (self.input_tokens, other.input_tokens),
+                    (self.output_tokens, other.output_tokens),
+                    (self.cached_tokens, other.cached_tokens),
+                    (self.cost_usd, other.cost_usd),
+                )
+            )
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return _fields_of(self)
+
+
+@frozen
+class Attempt:
+    """One start of an agent. ``started_at`` is epoch seconds, the rest seconds."""
+
+    number: int
+    agent: str | None
+    tool: str | None
+    started_at: float
+    duration: float
+    exit_code: int | None = None
+    failure: Failure | None = None
+    delay_before: float = 0.0
+    fallback: bool = False
+    session_id: str | None = None
+    usage: Usage | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return _document_of(self)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        return cls(**_revive(document))
+
+
+@frozen
+class SpawnResult:
+    """What became of one task. A success has no failure; a failure always has one."""
+
+    success: bool
+    output: str = ""
+    stderr: str = ""
+    error: str | None = None
+    exit_code: int | None = None
+    task_index: int = 0
+    task_id: str | None = None
+    agent: str | None = None
+    tool: str | None = None
+    fallback: bool = False
+    original_agent: str | None = None
+    retry_count: int = 0
+    attempts: tuple[Attempt, ...] = ()
+    termination_reason: str | None = None
+    timeout_extended: bool = False
+    execution_time: float = 0.0
+    failure: Failure | None = None
+    usage: Usage | None = None
+    truncated: bool = False
+    output_path: str | None = None
+    simulated: bool = False
+    recovery_path: tuple[str, ...] = ()
+    leftovers: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        if self.success:
+            if self.failure is not None or self.error is not None:
+                problem = "a success has no failure and no error"
+                raise ValueError(problem)
+        elif self.failure is None:
+            message = self.error or "failed without a reason"
+            failure = Failure(FailureCause.UNKNOWN, message)
+            object.__setattr__(self, "failure", failure)
+        if not self.success and self.error is None and self.failure is not None:
+            object.__setattr__(self, "error", self.failure.message)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return _document_of(self)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        return cls(**_revive(document))
+
+
+def _fields_of(instance: Any) -> dict[str, Any]:
+    return {each.name: getattr(instance, each.name) for each in instance.__attrs_attrs__}
+
+
+def _document_of(instance: Any) -> dict[str, Any]:
+    document = _fields_of(instance)
+    for name, value in document.items():
+        if isinstance(value, tuple):
+            document[name] = [_plain(each) for each in value]
+        else:
+            document[name] = _plain(value)
+    return document
+
+
+def _plain(value: Any) -> Any:
+    return value.to_dict() if hasattr(value, "to_dict") else value
+
+
+def _revive(document: Mapping[str, Any]) -> dict[str, Any]:
+    fields = dict(document)
+    if fields.get("failure"):
+        fields["failure"] = Failure.from_dict(fields["failure"])
+    if fields.get("usage"):
+        fields["usage"] = Usage(**fields["usage"])
+    if "attempts" in fields:
+        fields["attempts"] = tuple(map(Attempt.from_dict, fields["attempts"]))
+    if "recovery_path" in fields:
+        fields["recovery_path"] = tuple(fields["recovery_path"])
+    return fields

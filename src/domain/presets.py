@@ -1,0 +1,189 @@
+"""Every number that is a default, once. Seconds and bytes unless the name says otherwise."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# --- concurrency -----------------------------------------------------------
+MAX_CONCURRENT: Final = 5
+MAX_CONCURRENT_TRACKED: Final = 4
+POOL_CAPACITY: Final = 72
+STAGGER_DELAY: Final = 0.0
+GLOBAL_TIMEOUT_FACTOR: Final = 1.5
+MAX_DELAYED_JOBS_PER_SLOT: Final = 16
+
+# --- ending an agent -------------------------------------------------------
+GRACE: Final = 2.0
+KILL_BOUND: Final = 0.4  # after the grace, before what still lives is called unkillable
+DRAIN: Final = 1.0  # for left-over processes and their pipes after the leader's exit
+HOST_DEATH_GRACE: Final = 0.5
+LATE_EXIT_GRACE: Final = 5.0  # after a terminal record, for the process to end
+
+# --- output ----------------------------------------------------------------
+CAPTURE_BYTES: Final = MIB  # head and tail together, per stream
+READ_BYTES: Final = 256 * KIB
+STDOUT_PIPE_BYTES: Final = MIB
+ARGV_PROMPT_BYTES: Final = 64 * KIB
+MAX_SPOOL_BYTES: Final = 64 * 1024 * MIB
+MAX_LINE_BYTES: Final = MIB
+
+# --- seeing failure early --------------------------------------------------
+CONFIRM_AFTER_PERMANENT: Final = 0.10
+CONFIRM_AFTER: Final = 0.25
+UNNAMED_RETRY_PATIENCE: Final = 30.0
+JUDGED_TAIL_BYTES: Final = 8 * KIB
+STALL_CHECK_INTERVAL: Final = 5.0
+STALL_THRESHOLD: Final = 120.0
+STALL_MIN_OUTPUT_BYTES: Final = 100
+STALL_CHECKS: Final = 2
+SILENCE_WARNING_FRACTION: Final = 0.5
+CPU_LIFE_FRACTION: Final = 0.05  # of a core since the last look: the family works
+OWN_LAG: Final = 0.25  # a timer this late is our fault and is not charged to agents
+TIMEOUT_EXTENSION_FACTOR: Final = 1.5
+
+# --- retry, lanes ----------------------------------------------------------
+RETRY_BUDGET_TOKENS: Final = 100.0
+RETRY_BUDGET_COST: Final = 1.0
+RETRY_BUDGET_REFUND: Final = 0.25
+LANE_CUT: Final = 0.8
+LANE_START_LIMIT: Final = 8
+LANE_PACE_FRACTION: Final = 0.9
+LANE_PACE_GROWTH: Final = 0.005
+LANE_PARK_AFTER: Final = 120.0  # waits longer than this park a lane instead of slowing it
+LANE_BREAKER_FRACTION: Final = 0.95
+LANE_BREAKER_MIN: Final = 20
+LANE_BREAKER_WINDOW: Final = 50
+LANE_BREAKER_OPEN: Final = 10.0
+LANE_BREAKER_OPEN_MAX: Final = 30.0
+LANE_AUTH_FAILURES: Final = 3
+
+# --- circuit breaker -------------------------------------------------------
+BREAKER_FAILURE_THRESHOLD: Final = 2
+BREAKER_RESET_TIMEOUT: Final = 120.0
+BREAKER_FAILURE_WINDOW: Final = 300.0
+BREAKER_ADHOC_FAILURE_THRESHOLD: Final = 4
+BREAKER_FAST_FAIL_THRESHOLD: Final = 2
+BREAKER_FAST_FAIL_WINDOW: Final = 10.0
+BREAKER_ADHOC_FAST_FAIL_WINDOW: Final = 30.0
+BREAKER_COHORT: Final = 20
+BREAKER_FAILURE_FRACTION: Final = 0.5
+BREAKER_MAX_AGENTS: Final = 10_000
+BREAKER_PROBE_LEASE: Final = 3600.0
+
+# --- safety ----------------------------------------------------------------
+MAX_DEPTH: Final = 4
+ENVIRONMENT: Final = (
+    "PATH HOME LANG LANGUAGE LC_* TERM TMPDIR USER LOGNAME SHELL TZ "
+    "HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy "
+    "all_proxy SSL_CERT_FILE SSL_CERT_DIR"
+)
+SECRET_WORDS: Final = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+
+_PROGRESSIVE: Final = {"mode": "progressive", "initial_timeout": 120.0}
+
+SPAWN_POLICIES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "default": {
+        "timeout": _PROGRESSIVE
+        | {
+            "max_timeout": 300.0,
+            "extension_threshold": 10.0,
+            "first_output_timeout": 120.0,
+            "no_activity_timeout": 30.0,
+        },
+        "retry": {"max_attempts": 3, "base_delay": 1.0, "max_delay": 60.0},
+    },
+    "production": {
+        "timeout": _PROGRESSIVE
+        | {
+            "max_timeout": 600.0,
+            "extension_threshold": 15.0,
+            "first_output_timeout": 120.0,
+            "no_activity_timeout": None,
+        },
+        "retry": {"max_attempts": 3, "base_delay": 2.0, "max_delay": 120.0},
+    },
+    "fast_fail": {
+        "timeout": {
+            "mode": "fixed",
+            "timeout": 60.0,
+            "first_output_timeout": 15.0,
+            "no_activity_timeout": 15.0,
+        },
+        "retry": {"max_attempts": 1, "strategy": "immediate"},
+    },
+    "patient": {
+        "timeout": _PROGRESSIVE
+        | {
+            "max_timeout": 600.0,
+            "extension_threshold": 10.0,
+            "first_output_timeout": 120.0,
+            "no_activity_timeout": 120.0,
+        },
+        "retry": {"max_attempts": 2, "base_delay": 2.0, "max_delay": 30.0},
+    },
+    "development": {
+        "timeout": {
+            "mode": "fixed",
+            "timeout": 1800.0,
+            "first_output_timeout": None,
+            "no_activity_timeout": None,
+        },
+        "retry": {"max_attempts": 1, "strategy": "immediate"},
+        "breaker_enabled": False,
+        "termination": {"enabled": False},
+    },
+    "test": {
+        "timeout": {
+            "mode": "fixed",
+            "timeout": 30.0,
+            "first_output_timeout": 10.0,
+            "no_activity_timeout": 10.0,
+        },
+        "retry": {"max_attempts": 1, "strategy": "immediate"},
+        "breaker_enabled": False,
+    },
+}
+SPAWN_POLICY: Final = "default"
+TRACKED_POLICY: Final = "patient"
+
+RECOVERY_POLICIES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "default": {
+        "max_retries": 2,
+        "fallback_to_llm": True,
+        "base_delay": 1.0,
+        "max_delay": 30.0,
+        "backoff_factor": 2.0,
+    },
+    "aggressive_retry": {
+        "max_retries": 5,
+        "fallback_to_llm": False,
+        "base_delay": 0.5,
+        "max_delay": 60.0,
+        "backoff_factor": 2.0,
+    },
+    "fast_fallback": {"max_retries": 0, "fallback_to_llm": True},
+    "no_recovery": {"max_retries": 0, "fallback_to_llm": False},
+    "patient": {
+        "max_retries": 3,
+        "fallback_to_llm": True,
+        "base_delay": 2.0,
+        "max_delay": 120.0,
+        "backoff_factor": 3.0,
+    },
+}
+
+# --- field defaults of the policies themselves -----------------------------
+TIMEOUT: Final = 300.0
+INITIAL_TIMEOUT: Final = 120.0
+MAX_TIMEOUT: Final = 300.0
+EXTENSION_THRESHOLD: Final = 10.0
+FIRST_OUTPUT_TIMEOUT: Final = 120.0
+NO_ACTIVITY_TIMEOUT: Final = 30.0
+MAX_ATTEMPTS: Final = 3
+MAX_RETRIES: Final = 2
+BASE_DELAY: Final = 1.0
+MAX_DELAY: Final = 60.0
+RECOVERY_MAX_DELAY: Final = 30.0
+BACKOFF_FACTOR: Final = 2.0

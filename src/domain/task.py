@@ -1,0 +1,143 @@
+"""What is asked for: tasks by a user, requests to an orchestrator."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import Attribute, field, frozen
+
+from muster.domain import presets
+from muster.domain.outcome import Usage
+from muster.domain.spawn_policy import SpawnPolicy, positive
+from muster.domain.tool import ToolSpec
+
+
+def _name(instance: Any, attribute: "Attribute[Any]", value: str | None) -> None:
+    # A name becomes an argument of a foreign program: it must not be an option.
+    if value is None:
+        return
+    if not isinstance(value, str) or not value or value.startswith("-"):
+        problem = f"{attribute.name} must be a name without a leading '-', not {value!r}"
+        raise ValueError(problem)
+    if any(ord(character) < ord(" ") for character in value):
+        problem = f"{attribute.name} holds a control character: {value!r}"
+        raise ValueError(problem)
+
+
+def _no_nul(instance: Any, attribute: "Attribute[Any]", value: Any) -> None:
+    words = value.items() if isinstance(value, Mapping) else [(value,)]
+    if any("\0" in str(word) for pair in words for word in pair):
+        problem = f"{attribute.name} holds a NUL byte"
+        raise ValueError(problem)
+
+
+def _limit(instance: Any, attribute: "Attribute[Any]", value: float | None) -> None:
+    if value is not None:
+        positive(instance, attribute, value)
+
+
+@frozen
+class Expectation:
+    """What must hold for an exit to count as success. None is not asked for.
+
+    ``file`` exists and is not empty (relative to the task's folder), ``regex``
+    is found in the output, ``json_schema`` fits it, ``command`` exits with 0.
+    """
+
+    exit_code: int | None = None
+    file: str | None = None
+    regex: str | None = None
+    json_schema: Mapping[str, Any] | None = None
+    command: tuple[str, ...] | None = None
+
+
+@frozen
+class SpawnTask:
+    """One prompt for one agent. ``agent=None`` is a direct call without a persona.
+
+    ``timeout`` is a hard deadline in seconds over all attempts of the task.
+    ``policy`` is a `SpawnPolicy` or the name of a preset.
+    """
+
+    prompt: str
+    agent: str | None = field(default=None, validator=_name)
+    tool: str | ToolSpec | None = field(default=None, kw_only=True)
+    model: str | None = field(default=None, kw_only=True, validator=_name)
+    timeout: float | None = field(default=None, kw_only=True, validator=_limit)
+    policy: SpawnPolicy | str | None = field(default=None, kw_only=True)
+    display_name: str | None = field(default=None, kw_only=True)
+    task_id: str | None = field(default=None, kw_only=True)
+    cwd: str | None = field(
+        default=None,
+        kw_only=True,
+        converter=lambda path: None if path is None else str(path),
+        validator=_no_nul,
+    )
+    env: Mapping[str, str] | None = field(
+        default=None, kw_only=True, validator=_no_nul
+    )
+    depends: tuple[str, ...] = field(default=(), kw_only=True, converter=tuple)
+    expect: Expectation | None = field(default=None, kw_only=True)
+    is_spawn: bool = field(default=False, kw_only=True)
+
+    @property
+    def label(self) -> str:
+        """What people read: the display name, the agent, or the task's id."""
+        return self.display_name or self.agent or self.task_id or "llm"
+
+
+@frozen
+class ContextBundle:
+    """What one agent is given to look at; nobody else's copy is touched by it."""
+
+    topic_id: str
+    topic_content: str
+    metadata: Mapping[str, Any] | None = None
+    bundle_id: str | None = None
+    created_at: float | None = None
+
+
+@frozen(eq=False)
+class AgentRequest:
+    """One invocation of one agent, as an orchestrator gets it.
+
+    ``agent`` is the persona (None: none), ``agent_id`` names the invocation in
+    reports and pools. ``grace`` is the seconds between the polite signal and the
+    end. ``output_dir`` and ``task_id`` say where an output that outgrows memory goes.
+    """
+
+    agent_id: str
+    context: ContextBundle | None = None
+    prompt: str | None = field(default=None, kw_only=True)
+    request_id: str | None = field(default=None, kw_only=True)
+    agent: str | None = field(default=None, kw_only=True)
+    tool: ToolSpec | None = field(default=None, kw_only=True)
+    model: str | None = field(default=None, kw_only=True)
+    cwd: str | None = field(default=None, kw_only=True)
+    env: Mapping[str, str] | None = field(default=None, kw_only=True)
+    task_id: str | None = field(default=None, kw_only=True)
+    run_id: str | None = field(default=None, kw_only=True)
+    attempt: int = field(default=1, kw_only=True)
+    session_id: str | None = field(default=None, kw_only=True)
+    output_path: str | None = field(default=None, kw_only=True)
+    grace: float = field(default=presets.GRACE, kw_only=True)
+
+    @property
+    def text(self) -> str:
+        """The prompt, or the context's topic where there is none."""
+        if self.prompt is None:
+            return self.context.topic_content if self.context else ""
+        return self.prompt
+
+
+@frozen
+class AgentOutput:
+    """An agent's answer. ``generated_at`` is epoch seconds."""
+
+    content: str
+    agent_id: str
+    request_id: str | None = None
+    output_id: str | None = None
+    content_type: str = "text/plain"
+    generated_at: float | None = None
+    usage: Usage | None = None
+    simulated: bool = False

@@ -1,0 +1,82 @@
+"""A tool is data: how one kind of agent is started and what its output means."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+PromptChannel = Literal["stdin", "argv", "file"]
+Permissions = Literal["tool default", "bypass"]
+
+
+def _environment(value: Mapping[str, str | None] | Sequence[str]) -> dict[str, str | None]:
+    if isinstance(value, str):
+        return {value: None}
+    return dict(value) if isinstance(value, Mapping) else dict.fromkeys(value)
+
+
+def _words(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+@frozen
+class ToolSpec:
+    """How to run one tool.
+
+    Arguments may hold ``{agent}``, ``{model}``, ``{prompt}``, ``{prompt_file}``
+    and ``{session_id}``. ``env`` maps a name to its value, or to None to pass on
+    the caller's; a list of names means the latter; names may end in ``*``.
+    ``shell`` runs ``command`` (one string) by ``/bin/sh -c``.
+    """
+
+    name: str
+    command: tuple[str, ...] = field(converter=_words)
+    prompt: PromptChannel = "stdin"
+    agent_args: tuple[str, ...] = field(default=(), converter=_words)
+    model_args: tuple[str, ...] = field(default=(), converter=_words)
+    extra_args: tuple[str, ...] = field(default=(), converter=_words)
+    bypass_args: tuple[str, ...] = field(default=(), converter=_words)
+    output: str = "text"
+    env: Mapping[str, str | None] = field(factory=dict, converter=_environment)
+    silent_until_done: bool = False
+    retries_itself: bool = False
+    retry_patience: float | None = None
+    session_resume_args: tuple[str, ...] = field(default=(), converter=_words)
+    stop_signal: str = "SIGTERM"
+    permissions: Permissions = "tool default"
+    shell: bool = False
+    requires_output: bool = False
+    is_agent: bool = False
+    version_args: tuple[str, ...] = field(default=("--version",), converter=_words)
+    login_files: tuple[str, ...] = field(default=(), converter=_words)
+    login_env: tuple[str, ...] = field(default=(), converter=_words)
+    login_hint: str = ""
+    install_hint: str = ""
+
+    def argv(self, **values: str | None) -> tuple[str, ...]:
+        """The whole command line; groups whose value is None are left out."""
+        if self.shell:
+            return ("/bin/sh", "-c", " ".join(self.command))
+        groups: list[tuple[tuple[str, ...], Any]] = [
+            (self.extra_args, True),
+            (self.bypass_args, self.permissions == "bypass"),
+            (self.session_resume_args, values.get("session_id")),
+            (self.agent_args, values.get("agent")),
+            (self.model_args, values.get("model")),
+        ]
+        words = list(self.command)
+        words += [word for group, on in groups if on for word in group]
+        if self.prompt == "argv" and not any("{prompt}" in word for word in words):
+            words.append("{prompt}")
+        if self.prompt == "file" and not any("{prompt_file}" in word for word in words):
+            words.append("{prompt_file}")
+        return tuple(_filled(word, values) for word in words)
+
+
+def _filled(word: str, values: Mapping[str, str | None]) -> str:
+    # One pass: a value that itself holds "{model}" is not filled again.
+    return _SLOT.sub(lambda slot: values.get(slot[1]) or "", word)
+
+
+_SLOT = re.compile(r"\{(agent|model|prompt|prompt_file|session_id)\}")
