@@ -141,7 +141,9 @@ class AgentBusyError(MusterError):
     agent_id: str
 
     def __str__(self) -> str:
-        return f"agent '{self.agent_id}' is already active; wait for it or use another id"
+        return (
+            f"agent '{self.agent_id}' is already active; wait for it or use another id"
+        )
 
 
 @define(eq=False)

@@ -244,7 +244,9 @@ class SpawnResult:
 
 
 def _fields_of(instance: Any) -> dict[str, Any]:
-    return {each.name: getattr(instance, each.name) for each in instance.__attrs_attrs__}
+    return {
+        each.name: getattr(instance, each.name) for each in instance.__attrs_attrs__
+    }
 
 
 def _document_of(instance: Any) -> dict[str, Any]:

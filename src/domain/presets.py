@@ -51,7 +51,9 @@ LANE_CUT: Final = 0.8
 LANE_START_LIMIT: Final = 8
 LANE_PACE_FRACTION: Final = 0.9
 LANE_PACE_GROWTH: Final = 0.005
-LANE_PARK_AFTER: Final = 120.0  # waits longer than this park a lane instead of slowing it
+LANE_PARK_AFTER: Final = (
+    120.0  # waits longer than this park a lane instead of slowing it
+)
 LANE_BREAKER_FRACTION: Final = 0.95
 LANE_BREAKER_MIN: Final = 20
 LANE_BREAKER_WINDOW: Final = 50

@@ -10,9 +10,7 @@ from muster.domain import backoff, presets
 from muster.domain.errors import UnknownPresetError
 
 
-def seconds(
-    instance: Any, attribute: "Attribute[Any]", value: object
-) -> None:
+def seconds(instance: Any, attribute: "Attribute[Any]", value: object) -> None:
     """Validator: a finite, non-negative number of seconds, or None for never."""
     if value is None:
         return

@@ -16,7 +16,9 @@ def _name(instance: Any, attribute: "Attribute[Any]", value: str | None) -> None
     if value is None:
         return
     if not isinstance(value, str) or not value or value.startswith("-"):
-        problem = f"{attribute.name} must be a name without a leading '-', not {value!r}"
+        problem = (
+            f"{attribute.name} must be a name without a leading '-', not {value!r}"
+        )
         raise ValueError(problem)
     if any(ord(character) < ord(" ") for character in value):
         problem = f"{attribute.name} holds a control character: {value!r}"
@@ -72,9 +74,7 @@ class SpawnTask:
         converter=lambda path: None if path is None else str(path),
         validator=_no_nul,
     )
-    env: Mapping[str, str] | None = field(
-        default=None, kw_only=True, validator=_no_nul
-    )
+    env: Mapping[str, str] | None = field(default=None, kw_only=True, validator=_no_nul)
     depends: tuple[str, ...] = field(default=(), kw_only=True, converter=tuple)
     expect: Expectation | None = field(default=None, kw_only=True)
     is_spawn: bool = field(default=False, kw_only=True)

@@ -10,7 +10,9 @@ PromptChannel = Literal["stdin", "argv", "file"]
 Permissions = Literal["tool default", "bypass"]
 
 
-def _environment(value: Mapping[str, str | None] | Sequence[str]) -> dict[str, str | None]:
+def _environment(
+    value: Mapping[str, str | None] | Sequence[str],
+) -> dict[str, str | None]:
     if isinstance(value, str):
         return {value: None}
     return dict(value) if isinstance(value, Mapping) else dict.fromkeys(value)
