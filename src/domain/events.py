@@ -8,7 +8,6 @@ cancellation included.
 from collections.abc import Callable
 
 from attrs import field, frozen
-
 from muster.domain.outcome import Usage
 
 
@@ -22,10 +21,20 @@ class AgentStarted:
 
 @frozen
 class OutputReceived:
-    """Raw bytes of ``stream`` ("stdout" or "stderr"), in order, cut anywhere."""
+    """Raw bytes of ``stream`` ("stdout" or "stderr"), in order, cut anywhere.
+
+    ``data`` is valid only during the call of ``report``: its memory is used again.
+    Where nobody wants the content, ``data`` is empty and ``size`` counts the bytes.
+    """
 
     stream: str
     data: bytes | memoryview
+    size: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How many bytes came, whether or not ``data`` shows them."""
+        return len(self.data) if self.size is None else self.size
 
 
 @frozen

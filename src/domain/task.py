@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import Attribute, field, frozen
-
 from muster.domain import presets
 from muster.domain.outcome import Usage
 from muster.domain.spawn_policy import SpawnPolicy, positive
@@ -30,6 +29,10 @@ def _no_nul(instance: Any, attribute: "Attribute[Any]", value: Any) -> None:
     if any("\0" in str(word) for pair in words for word in pair):
         problem = f"{attribute.name} holds a NUL byte"
         raise ValueError(problem)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _limit(instance: Any, attribute: "Attribute[Any]", value: float | None) -> None:
@@ -71,7 +74,7 @@ class SpawnTask:
     cwd: str | None = field(
         default=None,
         kw_only=True,
-        converter=lambda path: None if path is None else str(path),
+        converter=_text,
         validator=_no_nul,
     )
     env: Mapping[str, str] | None = field(default=None, kw_only=True, validator=_no_nul)
@@ -102,7 +105,8 @@ class AgentRequest:
 
     ``agent`` is the persona (None: none), ``agent_id`` names the invocation in
     reports and pools. ``grace`` is the seconds between the polite signal and the
-    end. ``output_dir`` and ``task_id`` say where an output that outgrows memory goes.
+    end. ``output_path`` (without suffix) says where an output that outgrows memory
+    goes. Without ``wants_output``, stdout may be reported by its size alone.
     """
 
     agent_id: str
@@ -120,6 +124,7 @@ class AgentRequest:
     session_id: str | None = field(default=None, kw_only=True)
     output_path: str | None = field(default=None, kw_only=True)
     grace: float = field(default=presets.GRACE, kw_only=True)
+    wants_output: bool = field(default=True, kw_only=True)
 
     @property
     def text(self) -> str:
