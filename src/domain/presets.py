@@ -24,6 +24,8 @@ LATE_EXIT_GRACE: Final = 5.0  # after a terminal record, for the process to end
 # --- output ----------------------------------------------------------------
 CAPTURE_BYTES: Final = MIB  # head and tail together, per stream
 READ_BYTES: Final = 256 * KIB
+WAKE_UP_BYTES: Final = MIB  # read per wake-up, so that no stream holds the loop
+FOLLOW_INTERVAL: Final = 0.02  # between looks at a file that can't be watched
 STDOUT_PIPE_BYTES: Final = MIB
 ARGV_PROMPT_BYTES: Final = 64 * KIB
 MAX_SPOOL_BYTES: Final = 64 * 1024 * MIB
@@ -54,6 +56,14 @@ LANE_PACE_GROWTH: Final = 0.005
 LANE_PARK_AFTER: Final = (
     120.0  # waits longer than this park a lane instead of slowing it
 )
+LANE_MAX_WAIT: Final = 7 * 86400.0  # nothing that a backend says is believed further
+LANE_UNKNOWN_RESET: Final = 3600.0  # a quota that names no reset is asked again then
+LANE_FIRST_PACE: Final = 10.0  # starts per second while no delivery is measured
+LANE_PACE_FLOOR: Final = 1 / 60
+LANE_DELIVERIES: Final = 64  # the window over which delivery is measured
+LANE_MIN_DELIVERIES: Final = 5
+LANE_IDLE: Final = 5.0  # a pause of demand this long starts a new measurement
+LANE_RATE_NEWS: Final = 60.0  # how long another process's pace is worth anything
 LANE_BREAKER_FRACTION: Final = 0.95
 LANE_BREAKER_MIN: Final = 20
 LANE_BREAKER_WINDOW: Final = 50

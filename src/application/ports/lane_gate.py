@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from muster.domain.lane import LaneNotice
+from muster.domain.lane_notice import LaneNotice
 
 
 class LaneGate(Protocol):
