@@ -150,17 +150,8 @@ class Usage:
     cost_usd: float | None = None
 
     def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
-            *(
-                a if b is None else b if a is None else a + b
-                for a, b in (
-                    (self.input_tokens, other.input_tokens),
-                    (self.output_tokens, other.output_tokens),
-                    (self.cached_tokens, other.cached_tokens),
-                    (self.cost_usd, other.cost_usd),
-                )
-            )
-        )
+        mine, theirs = _fields_of(self), _fields_of(other)
+        return Usage(**{name: _sum(mine[name], theirs[name]) for name in mine})
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
@@ -241,6 +232,10 @@ class SpawnResult:
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`."""
         return cls(**_revive(document))
+
+
+def _sum(a: Any, b: Any) -> Any:
+    return a if b is None else b if a is None else a + b
 
 
 def _fields_of(instance: Any) -> dict[str, Any]:
