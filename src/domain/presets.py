@@ -19,6 +19,7 @@ GRACE: Final = 2.0
 KILL_BOUND: Final = 0.4  # after the grace, before what still lives is called unkillable
 DRAIN: Final = 1.0  # for left-over processes and their pipes after the leader's exit
 HOST_DEATH_GRACE: Final = 0.5
+VERSION_TIMEOUT: Final = 5.0
 LATE_EXIT_GRACE: Final = 5.0  # after a terminal record, for the process to end
 
 # --- output ----------------------------------------------------------------
@@ -36,6 +37,9 @@ CONFIRM_AFTER_PERMANENT: Final = 0.10
 CONFIRM_AFTER: Final = 0.25
 UNNAMED_RETRY_PATIENCE: Final = 30.0
 JUDGED_TAIL_BYTES: Final = 8 * KIB
+JUDGED_LINE_CHARS: Final = 4 * KIB
+JUDGED_HEAD_CHARS: Final = 160
+FINAL_TEXT_CHARS: Final = 64 * KIB  # of each stream, after the end
 STALL_CHECK_INTERVAL: Final = 5.0
 STALL_THRESHOLD: Final = 120.0
 STALL_MIN_OUTPUT_BYTES: Final = 100

@@ -1,0 +1,174 @@
+"""Runs any program as an agent: a local process, its family contained, its pipes read."""
+
+import itertools
+from collections.abc import Callable, Mapping
+
+from muster.application.ports.agent_orchestrator import Capabilities, Report
+from muster.domain import presets
+from muster.domain.classification import judge_exit
+from muster.domain.errors import AgentInvocationError
+from muster.domain.events import AgentEnded
+from muster.domain.outcome import Failure, FailureCause
+from muster.domain.task import AgentOutput, AgentRequest
+from muster.domain.tool import ToolSpec
+from muster.infrastructure.adapters.local_process.child import (
+    Child,
+    Containment,
+    Launch,
+)
+from muster.infrastructure.adapters.local_process.environment import ChildEnvironment
+from muster.infrastructure.adapters.local_process.executables import Executables
+from muster.infrastructure.adapters.local_process.failures import (
+    RequestRejectedError,
+    failure_to_start,
+)
+from muster.infrastructure.adapters.local_process.launching import (
+    Folder,
+    Launcher,
+    Launching,
+    PrivateFolder,
+)
+from muster.infrastructure.adapters.local_process.running import Run
+
+
+class LocalProcessOrchestrator:
+    """The adapter for programs of this machine. Bound to the loop of its containment.
+
+    Output that outgrows memory and has no place in a run goes to a private folder
+    that lives until `aclose`.
+    """
+
+    def __init__(
+        self,
+        containment: Containment,
+        *,
+        environ: Mapping[str, str],
+        executables: Executables | None = None,
+    ) -> None:
+        self.capabilities = Capabilities("local_process", isolates_processes=True)
+        self._containment = containment
+        self._launcher = Launcher(
+            ChildEnvironment(environ), executables or Executables(environ)
+        )
+        self._private = PrivateFolder()
+        self._serial = itertools.count(1)
+        # One buffer for all streams: a callback fills it, hands it on and is done.
+        self._scratch = bytearray(presets.READ_BYTES)
+
+    async def invoke(self, request: AgentRequest, report: Report) -> AgentOutput:
+        """See `AgentOrchestrator`. Reported chunks are valid only during the call."""
+        run = Run(
+            report,
+            scratch=self._scratch,
+            spool_path=self._spool_paths(request),
+            grace=request.grace,
+            wants_output=request.wants_output,
+        )
+        launching: Launching | None = None
+        try:
+            launching = self._prepare(request)
+            run.started(await self._start(run, launching, request))
+            await run.done
+        except RequestRejectedError as error:
+            ended = run.finish()
+            report(ended)
+            raise AgentInvocationError(request.agent_id, error.failure, ended) from (
+                error.__cause__ or error
+            )
+        except BaseException:
+            await run.stop()
+            report(run.finish())
+            raise
+        finally:
+            if launching is not None:
+                launching.clean_up()
+        ended = run.finish()
+        report(ended)
+        return _answer(request, ended, lost=run.gone.lost)
+
+    async def aclose(self) -> None:
+        """See `AgentOrchestrator`."""
+        try:
+            await self._containment.aclose()
+        finally:
+            self._private.remove()
+
+    def _prepare(self, request: AgentRequest) -> Launching:
+        try:
+            folder = Folder(request.output_path, self._private)
+            return self._launcher.prepare(request, folder)
+        except OSError as error:
+            problem = f"the prompt can't be written to a file: {error}"
+            cause = FailureCause.DISK_FULL
+            raise RequestRejectedError(Failure(cause, problem)) from error
+
+    async def _start(
+        self, run: Run, launching: Launching, request: AgentRequest
+    ) -> Child:
+        try:
+            stdin, stdout, stderr = run.open(launching.prompt)
+            launch = Launch(
+                argv=launching.argv,
+                executable=launching.executable,
+                env=launching.env,
+                cwd=launching.cwd,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                stop_signal=launching.stop_signal,
+                grace=request.grace,
+            )
+            return await self._containment.start(launch)
+        except OSError as error:
+            if request.tool is not None:
+                self._launcher.forget(request.tool)
+            failure = failure_to_start(
+                error,
+                executable=launching.executable,
+                argv=launching.argv,
+                env=launching.env,
+                cwd=launching.cwd,
+            )
+            raise RequestRejectedError(failure) from error
+        finally:
+            run.close_theirs()
+
+    def _spool_paths(self, request: AgentRequest) -> Callable[[str], str]:
+        def path(suffix: str) -> str:
+            base = request.output_path
+            if base is None:
+                base = f"{self._private.path()}/{next(self._serial)}"
+            return f"{base}{suffix}"
+
+        return path
+
+
+def _answer(request: AgentRequest, ended: AgentEnded, *, lost: bool) -> AgentOutput:
+    failure = _failure_of(request.tool, ended, lost=lost)
+    if failure is not None:
+        raise AgentInvocationError(request.agent_id, failure, ended)
+    return AgentOutput(
+        content=ended.output,
+        agent_id=request.agent_id,
+        request_id=request.request_id,
+    )
+
+
+def _failure_of(
+    spec: ToolSpec | None, ended: AgentEnded, *, lost: bool
+) -> Failure | None:
+    name = spec.name if spec else None
+    if lost:
+        message = f"the keeper of '{name}' was killed, and the agent with it"
+        return Failure(FailureCause.KILLED, message)
+    if ended.exit_code != 0:
+        return judge_exit(
+            ended.exit_code,
+            ended.stderr[-presets.JUDGED_TAIL_BYTES :],
+            ended.output[-presets.JUDGED_TAIL_BYTES :],
+            tool=name,
+        )
+    if spec is not None and spec.requires_output and not ended.output.strip():
+        message = f"'{name}' exited with 0 and gave no answer"
+        return Failure(FailureCause.INFERENCE, message)
+    return None

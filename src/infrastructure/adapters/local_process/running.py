@@ -1,0 +1,258 @@
+"""One agent from its pipes to `AgentEnded`: one future to wait for, no task of its own."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from muster.application.ports.agent_orchestrator import Report
+from muster.domain import presets
+from muster.domain.events import AgentEnded, AgentStarted, OutputReceived
+from muster.infrastructure.adapters.local_process.capture import Capture, Captured
+from muster.infrastructure.adapters.local_process.child import Child, Gone
+from muster.infrastructure.adapters.local_process.following import (
+    FileFollower,
+    FollowedFile,
+)
+from muster.infrastructure.adapters.local_process.spool import SpoolFile
+from muster.infrastructure.adapters.local_process.streams import (
+    Deliver,
+    PipeReader,
+    PromptFeeder,
+    Source,
+    prompt_pipe,
+    widen,
+)
+
+T = TypeVar("T")
+
+_STOP_MARGIN = 0.05  # of the half second in which a stop promises to be over
+
+
+class Run:
+    """The streams of one child, and when it is over.
+
+    It is over when the family is gone and both streams are at their end, or
+    `presets.DRAIN` after the leader's exit where somebody still holds them.
+    """
+
+    def __init__(
+        self,
+        report: Report,
+        *,
+        scratch: bytearray,
+        spool_path: Callable[[str], str],
+        grace: float,
+        wants_output: bool,
+    ) -> None:
+        self._report = report
+        self._scratch = scratch
+        self._spool_path = spool_path
+        self._grace = grace
+        self._wants_output = wants_output
+        self._loop = asyncio.get_running_loop()
+        self._theirs: list[int] = []
+        self._sources: list[Source] = []
+        self._followed: FileFollower | None = None
+        self._feeder: PromptFeeder | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._child: Child | None = None
+        self.done: asyncio.Future[None] = self._loop.create_future()
+
+    def open(self, prompt: bytes) -> tuple[int, int, int]:
+        """The child's stdin, stdout and stderr. Raises OSError; `finish` cleans up."""
+        stdin, self._feeder = prompt_pipe(prompt)
+        self._theirs.append(stdin)
+        stdout = self._open_stdout()
+        theirs = self._open_pipe("stderr", ".err")
+        return stdin, stdout, theirs
+
+    def close_theirs(self) -> None:
+        """The child has its ends, or never will."""
+        while self._theirs:
+            os.close(self._theirs.pop())
+
+    def started(self, child: Child) -> None:
+        """Reads, writes and waits from now on."""
+        self._child = child
+        self._report(AgentStarted(child.pid, child.vitals))
+        child.exited.add_done_callback(self._on_exit)
+        child.gone.add_done_callback(self._on_gone)
+        for source in self._sources:
+            source.start()
+        if self._feeder is not None:
+            self._feeder.start()
+
+    async def stop(self) -> None:
+        """Ends the family, whoever cancels meanwhile, within the grace and half a second."""
+        child = self._child
+        if child is None:
+            return
+        child.stop(self._grace)
+        await outlast(child.gone, self._grace + presets.KILL_BOUND + _STOP_MARGIN)
+        if not child.gone.done():
+            child.kill()
+        for source in self._sources:
+            source.drain()
+
+    def finish(self) -> AgentEnded:
+        """Lets go of everything and says how it ended."""
+        self.close_theirs()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._feeder is not None:
+            self._feeder.close()
+        captured: list[Captured] = []
+        for source in self._sources:
+            source.close()
+            captured.append(source.capture.finish())
+        if self._followed is not None:
+            self._followed.release()
+        captured += [Captured()] * (2 - len(captured))
+        return self._ended(*captured)
+
+    @property
+    def gone(self) -> Gone:
+        """How the family ended; a leader that outlived every bound is unkillable."""
+        child = self._child
+        if child is None:
+            return Gone()
+        settled = _result(child.gone)
+        return Gone(unkillable=(child.pid,)) if settled is None else settled
+
+    def _ended(self, stdout: Captured, stderr: Captured) -> AgentEnded:
+        gone = self.gone
+        return AgentEnded(
+            exit_code=_result(self._child.exited) if self._child else None,
+            output=stdout.text(),
+            stderr=stderr.text(),
+            truncated=stdout.truncated or stderr.truncated,
+            output_path=stdout.path or stderr.path,
+            leftovers=gone.leftovers,
+            unkillable=gone.unkillable,
+        )
+
+    def _open_stdout(self) -> int:
+        ours, theirs = os.pipe()
+        self._theirs.append(theirs)
+        if not widen(theirs) and self._follow():
+            os.close(ours)
+            os.close(theirs)
+            self._theirs.remove(theirs)
+            return self._theirs[-1]
+        self._read_pipe(ours, "stdout", ".out", unseen=not self._wants_output)
+        return theirs
+
+    def _follow(self) -> bool:
+        try:
+            file = FollowedFile(self._spool_path(".out"))
+        except OSError:
+            # A narrow pipe is better than no agent.
+            return False
+        self._theirs.append(file.writer)
+        self._followed = FileFollower(
+            file,
+            Capture(lambda: file),
+            self._deliver("stdout"),
+            scratch=self._scratch,
+            on_end=self._look,
+        )
+        self._sources.append(self._followed)
+        return True
+
+    def _open_pipe(self, stream: str, suffix: str) -> int:
+        ours, theirs = os.pipe()
+        self._theirs.append(theirs)
+        self._read_pipe(ours, stream, suffix)
+        return theirs
+
+    def _read_pipe(
+        self, ours: int, stream: str, suffix: str, *, unseen: bool = False
+    ) -> None:
+        def open_spool() -> SpoolFile | None:
+            try:
+                return SpoolFile.create(self._spool_path(suffix))
+            except OSError:
+                return None
+
+        reader = PipeReader(
+            ours,
+            Capture(open_spool),
+            self._deliver(stream),
+            scratch=self._scratch,
+            on_end=self._look,
+            unseen=unseen,
+        )
+        self._sources.append(reader)
+
+    def _deliver(self, stream: str) -> Deliver:
+        report = self._report
+
+        def deliver(data: bytes | memoryview, size: int | None) -> None:
+            try:
+                report(OutputReceived(stream, data, size))
+            except BaseException as error:
+                # Not the loop's matter: `invoke` ends the agent and raises it.
+                if not self.done.done():
+                    self.done.set_exception(error)
+                if not isinstance(error, Exception):
+                    raise
+
+        return deliver
+
+    def _on_exit(self, exited: "asyncio.Future[int]") -> None:
+        if not self.done.done() and not self._gone_yet():
+            self._timer = self._loop.call_later(presets.DRAIN, self._drained)
+
+    def _on_gone(self, gone: "asyncio.Future[Gone]") -> None:
+        if self.done.done():
+            return
+        for source in self._sources:
+            source.drain()
+        self._look()
+        if not self.done.done() and self._timer is None:
+            self._timer = self._loop.call_later(presets.DRAIN, self._drained)
+
+    def _look(self) -> None:
+        if not self.done.done() and self._gone_yet() and not any(self._open_sources()):
+            self.done.set_result(None)
+
+    def _drained(self) -> None:
+        for source in self._open_sources():
+            source.close()
+        self._look()
+        if not self.done.done():
+            bound = self._grace + presets.KILL_BOUND + presets.DRAIN
+            self._timer = self._loop.call_later(bound, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def _open_sources(self) -> Iterator[Source]:
+        return (source for source in self._sources if not source.at_end)
+
+    def _gone_yet(self) -> bool:
+        return self._child is not None and self._child.gone.done()
+
+
+async def outlast(future: "asyncio.Future[Gone]", limit: float) -> None:
+    """Waits for ``future``, at most ``limit`` seconds, whoever cancels meanwhile.
+
+    The caller is on its way out with a CancelledError of its own, which says it all.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + limit
+    while not future.done() and (left := end - loop.time()) > 0:
+        try:
+            await asyncio.wait([future], timeout=left)
+        except asyncio.CancelledError:
+            continue
+
+
+def _result(future: "asyncio.Future[T]") -> T | None:
+    if not future.done() or future.cancelled() or future.exception() is not None:
+        return None
+    return future.result()

@@ -1,0 +1,194 @@
+"""Pipes to and from a child: fed and read by the event loop's readiness, no transports.
+
+A transport and a StreamReader cost 31 KB a child and two thirds of the CPU of a
+spawn; a reader here is one callback that fills one buffer shared by all.
+"""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Callable
+from typing import Protocol
+
+from muster.domain import presets
+from muster.infrastructure.adapters.local_process.capture import Capture
+
+Deliver = Callable[[bytes | memoryview, int | None], None]
+"""Gets a chunk, valid during the call, or nothing and the size of what went by."""
+
+
+class Source(Protocol):
+    """One output stream of a child, on our side."""
+
+    capture: Capture
+    at_end: bool
+
+    def start(self) -> None:
+        """Reads from now on, whenever there is something."""
+        ...
+
+    def drain(self) -> None:
+        """Nobody writes any more, it seems: reads what is there, without waiting."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of the stream. What is still in it is lost; calling again is fine."""
+        ...
+
+
+class PipeReader:
+    """Reads a pipe. The loop is held for `presets.WAKE_UP_BYTES` at most."""
+
+    __slots__ = (
+        "_deliver",
+        "_fd",
+        "_loop",
+        "_on_end",
+        "_scratch",
+        "_splices",
+        "_view",
+        "at_end",
+        "capture",
+    )
+
+    def __init__(
+        self,
+        fd: int,
+        capture: Capture,
+        deliver: Deliver,
+        *,
+        scratch: bytearray,
+        on_end: Callable[[], None],
+        unseen: bool = False,
+    ) -> None:
+        os.set_blocking(fd, False)
+        self._fd = fd
+        self._loop = asyncio.get_running_loop()
+        self._deliver = deliver
+        self._scratch = [scratch]
+        self._view = memoryview(scratch)
+        self._on_end = on_end
+        self._splices = unseen and hasattr(os, "splice")
+        self.capture = capture
+        self.at_end = False
+
+    def start(self) -> None:
+        """See `Source`."""
+        self._loop.add_reader(self._fd, self._read)
+
+    def drain(self) -> None:
+        """See `Source`. An escaped writer is not waited for: two wake-ups' worth."""
+        if not self.at_end:
+            self._read()
+        if not self.at_end:
+            self._read()
+
+    def close(self) -> None:
+        """See `Source`."""
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+        self.at_end = True
+
+    def _read(self) -> None:
+        budget = presets.WAKE_UP_BYTES
+        try:
+            while budget > 0:
+                count, maximum = self._take(budget)
+                if not count:
+                    self.close()
+                    self._on_end()
+                    return
+                if count < maximum:
+                    # The pipe is empty, or nearly: the loop calls again if not.
+                    return
+                budget -= count
+        except BlockingIOError:
+            return
+
+    def _take(self, budget: int) -> tuple[int, int]:
+        if self._splices and self.capture.spool is not None:
+            moved = self.capture.splice(self._fd, budget)
+            if moved:
+                self._deliver(b"", moved)
+            if moved is not None:
+                # A pipe's pages are often not full: less than asked says nothing.
+                return moved, moved
+            self._splices = False
+        count = os.readv(self._fd, self._scratch)
+        if count:
+            chunk = self._view[:count]
+            self.capture.add(chunk)
+            self._deliver(chunk, None)
+        return count, len(self._view)
+
+
+class PromptFeeder:
+    """Writes what did not fit into the pipe, as fast as the child takes it.
+
+    A child that closes its stdin, or exits without reading, is fine: the rest of
+    the prompt is dropped.
+    """
+
+    __slots__ = ("_fd", "_loop", "_rest")
+
+    def __init__(self, fd: int, rest: memoryview) -> None:
+        self._fd = fd
+        self._rest = rest
+        self._loop = asyncio.get_running_loop()
+
+    def start(self) -> None:
+        """Writes from now on, whenever there is room; EOF when all is written."""
+        self._loop.add_writer(self._fd, self._write)
+
+    def close(self) -> None:
+        """Gives EOF now. Calling again is fine."""
+        if self._fd >= 0:
+            self._loop.remove_writer(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _write(self) -> None:
+        try:
+            self._rest = self._rest[os.write(self._fd, self._rest) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            # EPIPE and ECONNRESET: nobody wants the rest.
+            self.close()
+            return
+        if not self._rest:
+            self.close()
+
+
+def prompt_pipe(prompt: bytes) -> tuple[int, PromptFeeder | None]:
+    """The child's end of stdin, and who writes the rest of the prompt, if any is left.
+
+    A prompt that fits into the pipe is in it, with EOF behind, before the child
+    starts: it costs no callback.
+    """
+    theirs, ours = os.pipe()
+    os.set_blocking(ours, False)
+    written = os.write(ours, prompt) if prompt else 0
+    if written < len(prompt):
+        return theirs, PromptFeeder(ours, memoryview(prompt)[written:])
+    os.close(ours)
+    return theirs, None
+
+
+def widen(fd: int) -> bool:
+    """Gives a pipe room for a whole answer; False where the kernel does not grant it.
+
+    Many CLIs exit before a full pipe is drained and lose the rest. The kernel
+    says no (EPERM) when the user's pipes hold more than pipe-user-pages-soft.
+    """
+    command = getattr(fcntl, "F_SETPIPE_SZ", None)
+    if command is None:
+        return False
+    try:
+        return fcntl.fcntl(fd, command, presets.STDOUT_PIPE_BYTES) >= (
+            presets.STDOUT_PIPE_BYTES
+        )
+    except OSError:
+        return False
