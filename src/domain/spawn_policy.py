@@ -1,6 +1,5 @@
 """How one task is supervised: time limits, retries, and when to end it early."""
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self
 
@@ -8,13 +7,16 @@ from attrs import Attribute, field, frozen
 from muster.domain import backoff, presets
 from muster.domain.errors import UnknownPresetError
 
+_GREATEST = 1.7976931348623157e308  # what a float can hold
+
 
 def seconds(instance: Any, attribute: "Attribute[Any]", value: object) -> None:
     """Validator: a finite, non-negative number of seconds, or None for never."""
     if value is None:
         return
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or value < 0:  # type: ignore[operator, arg-type]
+    # Compared, not isfinite(): that raises for an int that is beyond all floats.
+    if not is_number or not 0 <= value <= _GREATEST:  # type: ignore[operator]
         problem = f"{attribute.name} must be seconds >= 0 or None, not {value!r}"
         raise ValueError(problem)
 
@@ -23,6 +25,22 @@ def count(instance: Any, attribute: "Attribute[Any]", value: object) -> None:
     """Validator: a whole number of at least 0."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         problem = f"{attribute.name} must be a whole number >= 0, not {value!r}"
+        raise ValueError(problem)
+
+
+def duration(instance: Any, attribute: "Attribute[Any]", value: object) -> None:
+    """Validator: a finite, non-negative number of seconds; never None."""
+    seconds(instance, attribute, value)
+    if value is None:
+        problem = f"{attribute.name} must be seconds >= 0, not None"
+        raise ValueError(problem)
+
+
+def at_least_one(instance: Any, attribute: "Attribute[Any]", value: object) -> None:
+    """Validator: a whole number of at least 1."""
+    count(instance, attribute, value)
+    if value == 0:
+        problem = f"{attribute.name} must be a whole number >= 1, not 0"
         raise ValueError(problem)
 
 
@@ -42,7 +60,7 @@ class EarlyDetectionConfig:
     check_interval: float = field(
         default=presets.STALL_CHECK_INTERVAL, validator=positive
     )
-    stall_threshold: float = field(default=presets.STALL_THRESHOLD, validator=seconds)
+    stall_threshold: float = field(default=presets.STALL_THRESHOLD, validator=duration)
     min_output_bytes: int = field(
         default=presets.STALL_MIN_OUTPUT_BYTES, validator=count
     )
@@ -58,11 +76,11 @@ class TimeoutPolicy:
     """
 
     mode: Literal["progressive", "fixed"] = "progressive"
-    timeout: float = field(default=presets.TIMEOUT, validator=seconds)
-    initial_timeout: float = field(default=presets.INITIAL_TIMEOUT, validator=seconds)
-    max_timeout: float = field(default=presets.MAX_TIMEOUT, validator=seconds)
+    timeout: float = field(default=presets.TIMEOUT, validator=duration)
+    initial_timeout: float = field(default=presets.INITIAL_TIMEOUT, validator=duration)
+    max_timeout: float = field(default=presets.MAX_TIMEOUT, validator=duration)
     extension_threshold: float = field(
-        default=presets.EXTENSION_THRESHOLD, validator=seconds
+        default=presets.EXTENSION_THRESHOLD, validator=duration
     )
     first_output_timeout: float | None = field(
         default=presets.FIRST_OUTPUT_TIMEOUT, validator=seconds
@@ -94,9 +112,9 @@ class RetryPolicy:
 
     max_attempts: int = field(default=presets.MAX_ATTEMPTS, validator=count)
     strategy: backoff.Strategy = "exponential"
-    base_delay: float = field(default=presets.BASE_DELAY, validator=seconds)
-    max_delay: float = field(default=presets.MAX_DELAY, validator=seconds)
-    backoff_factor: float = field(default=presets.BACKOFF_FACTOR, validator=seconds)
+    base_delay: float = field(default=presets.BASE_DELAY, validator=duration)
+    max_delay: float = field(default=presets.MAX_DELAY, validator=duration)
+    backoff_factor: float = field(default=presets.BACKOFF_FACTOR, validator=duration)
     jitter: backoff.Jitter = "full"
 
     def delay(self, n: int, draw: float = 1.0) -> float:
@@ -127,7 +145,7 @@ class TerminationPolicy:
     enabled: bool = True
     patterns: tuple[str, ...] = field(default=(), converter=tuple)
     confirm_after: float | None = field(default=None, validator=seconds)
-    grace: float = field(default=presets.GRACE, validator=seconds)
+    grace: float = field(default=presets.GRACE, validator=duration)
     stall: EarlyDetectionConfig = EarlyDetectionConfig()
     predicates: tuple[Predicate, ...] = field(default=(), converter=tuple)
 
