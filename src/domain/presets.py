@@ -19,6 +19,10 @@ GRACE: Final = 2.0
 KILL_BOUND: Final = 0.4  # after the grace, before what still lives is called unkillable
 DRAIN: Final = 1.0  # for left-over processes and their pipes after the leader's exit
 HOST_DEATH_GRACE: Final = 0.5
+LEFTOVER_GRACE: Final = 0.25  # for the rest of a family whose leader has obeyed
+WATCHDOG_MARGIN: Final = 0.05  # for a keeper to say what it could not kill
+START_BOUND: Final = 15.0  # for a keeper to answer; exec may wait for a slow disk
+STARTS_AT_ONCE: Final = 8  # under way at a time, so that many don't stall the loop
 VERSION_TIMEOUT: Final = 5.0
 LATE_EXIT_GRACE: Final = 5.0  # after a terminal record, for the process to end
 
@@ -44,12 +48,15 @@ STALL_CHECK_INTERVAL: Final = 5.0
 STALL_THRESHOLD: Final = 120.0
 STALL_MIN_OUTPUT_BYTES: Final = 100
 STALL_CHECKS: Final = 2
+LANE_ASK_AGAIN: Final = 0.25  # where another batch holds what a job waits for
+GATE_LOOK: Final = 1.0  # how often other processes' notices are read
 SILENCE_WARNING_FRACTION: Final = 0.5
 CPU_LIFE_FRACTION: Final = 0.05  # of a core since the last look: the family works
 OWN_LAG: Final = 0.25  # a timer this late is our fault and is not charged to agents
 TIMEOUT_EXTENSION_FACTOR: Final = 1.5
 
 # --- retry, lanes ----------------------------------------------------------
+FREE_RETRIES_OF_PROGRAMS: Final = 3  # after rate limits, where no deadline bounds them
 RETRY_BUDGET_TOKENS: Final = 100.0
 RETRY_BUDGET_COST: Final = 1.0
 RETRY_BUDGET_REFUND: Final = 0.25
