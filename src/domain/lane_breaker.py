@@ -8,6 +8,7 @@ from bisect import bisect_right, insort
 
 from attrs import define, field
 from muster.domain import presets
+from muster.domain.lane_notice import time_left
 
 _REMEMBERED_FAILURES = 4 * presets.LANE_BREAKER_WINDOW
 
@@ -41,7 +42,7 @@ class LaneBreaker:
         longest = (
             self._open_for if self._probe is None else presets.LANE_BREAKER_OPEN_MAX
         )
-        return max(0.0, min(self._open_until - now, longest))
+        return time_left(self._open_until, now, longest)
 
     def started(self, number: int, now: float) -> None:
         """An attempt starts although the breaker is not closed: it is the probe."""

@@ -48,13 +48,15 @@ class ConcurrencyLimit:
     def collapse(self, in_flight: int) -> None:
         """Begins again with slow start, for a backend that was gone.
 
-        When it is gone again on the way back up, it was we who felled it: slow
-        start then ends at half of what was reached (TCP after a timeout).
+        Slow start ends at what was in use before (a full pool at least): doubling
+        on, with a queue of work behind it, would overshoot what the backend can
+        do by half and fell it again. When it does fall on the way back up, slow
+        start ends at half of what was reached, as TCP's does after a timeout.
         """
-        reached = self.limit or max(in_flight, presets.LANE_START_LIMIT)
+        reached = max(self.limit or in_flight, presets.LANE_START_LIMIT)
         if reached < self._before_collapse:
             self._slow_start_until = max(presets.LANE_START_LIMIT, reached / 2)
         else:
-            self._slow_start_until = math.inf
             self._before_collapse = reached
-        self.limit = float(min(presets.LANE_START_LIMIT, reached))
+            self._slow_start_until = max(reached, presets.POOL_CAPACITY)
+        self.limit = min(float(presets.LANE_START_LIMIT), self.limit or math.inf)

@@ -5,6 +5,8 @@ import math
 from attrs import frozen
 from muster.domain import presets
 
+_ROUNDING = 1e-6
+
 
 @frozen
 class LaneNotice:
@@ -31,3 +33,13 @@ def bounded_wait(seconds: float | None) -> float | None:
     if seconds is None or math.isnan(seconds):
         return None
     return min(max(seconds, 0.0), presets.LANE_MAX_WAIT)
+
+
+def time_left(until: float, now: float, longest: float) -> float:
+    """Seconds from ``now`` to ``until``, within [0, longest] whatever a clock did.
+
+    Less than a microsecond is nothing: whoever slept exactly as long as told
+    must not be sent to sleep again for what rounding left over.
+    """
+    left = until - now
+    return min(left, longest) if left > _ROUNDING else 0.0

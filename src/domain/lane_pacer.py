@@ -5,6 +5,7 @@ from collections import deque
 
 from attrs import define, field
 from muster.domain import presets
+from muster.domain.lane_notice import time_left
 
 # A pace that has passed what the backend was last seen to refuse grows with
 # this power of the excess: a token bucket of a few seconds is tolerated, and a
@@ -12,6 +13,8 @@ from muster.domain import presets
 # more) after it has passed its ceiling, instead of ten.
 _IMPATIENCE = 4
 _LIFTED_AT = 4.0
+# A delivery of so much of the pace is the pace, within the noise of counting.
+_KEPT_PACE = 0.8
 
 
 @define
@@ -35,13 +38,13 @@ class Pacer:
 
     def gated_for(self, now: float) -> float:
         """Seconds that the gate stays shut; never more than it was shut for."""
-        return max(0.0, min(self._gate_until - now, self._gate_length))
+        return time_left(self._gate_until, now, self._gate_length)
 
     def spaced_for(self, now: float) -> float:
         """Seconds until the pace allows the next start."""
         if self.rate is None:
             return 0.0
-        return max(0.0, min(self._next_start - now, 1.0 / self.rate))
+        return time_left(self._next_start, now, 1.0 / self.rate)
 
     def started(self, now: float) -> None:
         """One attempt starts now."""
@@ -61,23 +64,22 @@ class Pacer:
 
     def slow(self, now: float) -> None:
         """The backend refused: 0.9 of its delivery, or half the pace if none is known."""
-        delivery = self._delivery(now)
-        if delivery is not None:
-            rate = presets.LANE_PACE_FRACTION * delivery
-            self.rate = rate if self.rate is None else min(self.rate, rate)
-        elif self.rate is None:
-            self.rate = presets.LANE_FIRST_PACE
+        delivery, rate = self._delivery(now), self.rate
+        if delivery is None:
+            rate = presets.LANE_FIRST_PACE if rate is None else rate / 2
+        elif rate is None or delivery < _KEPT_PACE * rate:
+            kept = presets.LANE_PACE_FRACTION * delivery
+            rate = kept if rate is None else min(rate, kept)
         else:
-            self.rate /= 2
-        self.rate = max(self.rate, presets.LANE_PACE_FLOOR)
-        self._ceiling = self.rate / presets.LANE_PACE_FRACTION
-        self._next_start = now + 1.0 / self.rate
+            # The pace was delivered, and is known without the noise that a
+            # count of some dozens has.
+            rate *= presets.LANE_PACE_FRACTION
+        self._next_start = now + 1.0 / self._set(rate)
 
     def adopt(self, rate: float) -> None:
         """Another process has learnt this pace; ours, if there is one, is better."""
         if self.rate is None:
-            self.rate = max(rate, presets.LANE_PACE_FLOOR)
-            self._ceiling = self.rate / presets.LANE_PACE_FRACTION
+            self._set(rate)
 
     def grow(self) -> None:
         """After a success at this pace."""
@@ -92,6 +94,11 @@ class Pacer:
         step = presets.LANE_PACE_GROWTH * min(1.0, self.rate)
         excess = self.rate / self._ceiling
         self.rate += step * max(1.0, excess**_IMPATIENCE)
+
+    def _set(self, rate: float) -> float:
+        self.rate = rate = max(rate, presets.LANE_PACE_FLOOR)
+        self._ceiling = rate / presets.LANE_PACE_FRACTION
+        return rate
 
     def _delivery(self, now: float) -> float | None:
         count = len(self.deliveries)
