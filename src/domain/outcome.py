@@ -209,7 +209,7 @@ class SpawnResult:
     truncated: bool = False
     output_path: str | None = None
     simulated: bool = False
-    recovery_path: tuple[str, ...] = ()
+    recovery_path: list[str] = field(factory=list, converter=list)
     leftovers: int = 0
 
     def __attrs_post_init__(self) -> None:
@@ -247,7 +247,7 @@ def _fields_of(instance: Any) -> dict[str, Any]:
 def _document_of(instance: Any) -> dict[str, Any]:
     document = _fields_of(instance)
     for name, value in document.items():
-        if isinstance(value, tuple):
+        if isinstance(value, tuple | list):
             document[name] = [_plain(each) for each in value]
         else:
             document[name] = _plain(value)
@@ -266,6 +266,4 @@ def _revive(document: Mapping[str, Any]) -> dict[str, Any]:
         fields["usage"] = Usage(**fields["usage"])
     if "attempts" in fields:
         fields["attempts"] = tuple(map(Attempt.from_dict, fields["attempts"]))
-    if "recovery_path" in fields:
-        fields["recovery_path"] = tuple(fields["recovery_path"])
     return fields

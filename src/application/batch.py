@@ -1,0 +1,191 @@
+"""What a batch of tasks is asked to do, and what is kept of each task meanwhile."""
+
+from collections.abc import Callable
+from math import inf
+from typing import Protocol
+
+from attrs import Factory, define, field, frozen
+
+from muster.application.supervision import Attempt as RunningAttempt
+from muster.application.supervision import AttemptOutcome
+from muster.domain.circuit_breaker import Permit
+from muster.domain.lane import Lane
+from muster.domain.outcome import Attempt, Failure, SpawnResult
+from muster.domain.recovery import RecoveryStateMachine
+from muster.domain.recovery_policy import RecoveryPolicy
+from muster.domain.spawn_policy import SpawnPolicy
+from muster.domain.task import SpawnTask
+from muster.domain.tool import ToolSpec
+
+OnProgress = Callable[[int, int, str, str], object]
+OnRecovery = Callable[[int, str, int, bool], object]
+OnOutput = Callable[[str], object]
+
+
+@frozen
+class BatchOptions:
+    """How a batch runs. ``recovery=None`` makes exactly one attempt per task.
+
+    ``retries`` and ``fallback`` override what the recovery policy says;
+    ``total`` is the number of tasks where it is known.
+    """
+
+    max_concurrent: int
+    tool: str | ToolSpec | None = None
+    model: str | None = None
+    policy: SpawnPolicy | str | None = None
+    recovers: bool = False
+    recovery: RecoveryPolicy | None = None
+    retries: int | None = None
+    fallback: bool | None = None
+    stagger: float = 0.0
+    total: int | None = None
+    on_progress: OnProgress | None = None
+    on_recovery: OnRecovery | None = None
+    on_output: OnOutput | None = None
+
+
+@define(eq=False)
+class Job:
+    """One task on its way to its result. Moments are the loop's time."""
+
+    index: int
+    task: SpawnTask
+    spec: ToolSpec | None = None
+    policy: SpawnPolicy | None = None
+    model: str | None = None
+    lane: Lane | None = None
+    recovery: RecoveryPolicy | None = None
+    machine: RecoveryStateMachine | None = None
+    agent: str | None = None
+    started_at: float | None = None
+    deadline_at: float = inf
+    attempts: list[Attempt] = Factory(list)
+    permit: Permit | None = None
+    fallback: bool = False
+    free_retries: int = 0
+    delay_before: float = 0.0
+    last_failure: Failure | None = None
+    last: AttemptOutcome | None = None
+    running: RunningAttempt | None = None
+    session_id: str | None = None
+    first_failed_at: float | None = None
+    awaits_token: bool = False
+    simulated: bool = False
+
+    @property
+    def agent_id(self) -> str:
+        """What reports call the agent of this task."""
+        return self.task.agent or "llm"
+
+    @property
+    def recovery_path(self) -> list[str]:
+        """What was tried after the first attempt."""
+        return self.machine.recovery_path if self.machine else []
+
+    @property
+    def retries(self) -> int:
+        """Real retries so far."""
+        return self.machine.retry_count if self.machine else 0
+
+
+class BatchObserver(Protocol):
+    """Whoever keeps books over a batch."""
+
+    def attempt_ended(self, job: Job, outcome: AttemptOutcome) -> None:
+        """An attempt of a job is over."""
+        ...
+
+    def blocked(self, job: Job, reason: str) -> None:
+        """A circuit was open; nothing was started."""
+        ...
+
+    def ended(self, job: Job, result: SpawnResult) -> None:
+        """A task has its result."""
+        ...
+
+
+@define(eq=False)
+class Tally:
+    """The true numbers of a tracked batch, in the vocabulary of its metadata."""
+
+    health_status: Callable[[str], dict[str, object]]
+    is_adhoc: Callable[[str | None], bool]
+    fallback_count: int = 0
+    spawned_agents: list[str] = field(factory=list)
+    retried_tasks: list[dict[str, object]] = field(factory=list)
+    early_terminations: list[dict[str, object]] = field(factory=list)
+    circuit_blocked: list[dict[str, object]] = field(factory=list)
+    heartbeat_metrics: list[dict[str, object]] = field(factory=list)
+    failed_tasks: int = 0
+    total_tasks: int = 0
+
+    def attempt_ended(self, job: Job, outcome: AttemptOutcome) -> None:
+        """Books an early end and the life signs of an attempt."""
+        failure = outcome.failure
+        if outcome.early and failure is not None:
+            self.early_terminations.append(
+                {
+                    "agent_id": job.agent_id,
+                    "task_index": job.index,
+                    "reason": failure.message,
+                    "detection_time": round(failure.detection_time_ms or 0.0, 3),
+                }
+            )
+        self.heartbeat_metrics.append(
+            {
+                "task_index": job.index,
+                "agent_id": job.agent_id,
+                "event_count": outcome.events,
+                "elapsed_s": round(outcome.duration, 6),
+                "idle_s": round(outcome.idle, 6),
+            }
+        )
+
+    def blocked(self, job: Job, reason: str) -> None:
+        """Books a start that an open circuit prevented."""
+        self.circuit_blocked.append(
+            {
+                "agent_id": job.agent_id,
+                "task_index": job.index,
+                "reason": reason,
+                "health_status": self.health_status(job.agent_id),
+            }
+        )
+
+    def ended(self, job: Job, result: SpawnResult) -> None:
+        """Books a result."""
+        self.total_tasks += 1
+        self.failed_tasks += not result.success
+        self.fallback_count += result.fallback
+        agent = job.task.agent
+        if agent is None or job.task.is_spawn or self.is_adhoc(agent):
+            self.spawned_agents.append(job.agent_id)
+        if result.retry_count:
+            self.retried_tasks.append(
+                {
+                    "agent_id": job.agent_id,
+                    "task_index": job.index,
+                    "retries": result.retry_count,
+                }
+            )
+
+    def metadata(self, duration: float) -> dict[str, object]:
+        """All keys of the metadata; lists in the order of the tasks. ``duration`` in s."""
+        return {
+            "total_tasks": self.total_tasks,
+            "failed_tasks": self.failed_tasks,
+            "fallback_count": self.fallback_count,
+            "spawn_count": len(self.spawned_agents),
+            "spawned_agents": self.spawned_agents,
+            "retried_tasks": _in_order(self.retried_tasks),
+            "early_terminations": _in_order(self.early_terminations),
+            "circuit_blocked": _in_order(self.circuit_blocked),
+            "circuit_blocked_count": len(self.circuit_blocked),
+            "heartbeat_metrics": _in_order(self.heartbeat_metrics),
+            "total_duration_ms": duration * 1000,
+        }
+
+
+def _in_order(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    return sorted(rows, key=lambda row: int(str(row["task_index"])))

@@ -1,0 +1,379 @@
+"""The host application's handle: one fleet, its functions, its memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from math import ceil
+from typing import Any, Self
+
+from attrs import define, evolve, field
+
+from muster.application.batch import (
+    BatchOptions,
+    Job,
+    OnOutput,
+    OnProgress,
+    OnRecovery,
+    Tally,
+)
+from muster.application.fleet_context import FleetContext
+from muster.application.spawning import Spawning
+from muster.domain import presets
+from muster.domain.errors import OrchestratorError
+from muster.domain.outcome import Failure, FailureCause, SpawnResult
+from muster.domain.recovery_metrics import RecoveryMetrics
+from muster.domain.recovery_policy import RecoveryPolicy
+from muster.domain.spawn_policy import SpawnPolicy
+from muster.domain.task import SpawnTask
+from muster.domain.tool import ToolSpec
+
+Config = Mapping[str, Any]
+
+
+@define(eq=False)
+class FleetEngine:
+    """Runs agents for one host. Leave its ``async with`` and nothing is left behind.
+
+    Every method belongs to the event loop in which the fleet was opened.
+    """
+
+    context: FleetContext
+    closing: AsyncExitStack = field(factory=AsyncExitStack)
+    _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Ends whatever still runs. Calling it again does nothing."""
+        self.stop("the fleet was closed")
+        await self.closing.aclose()
+
+    @property
+    def metrics(self) -> RecoveryMetrics:
+        """What this fleet has been through so far."""
+        return self.context.metrics
+
+    def health_status(self, agent: str) -> dict[str, Any]:
+        """How the circuit of an agent stands."""
+        context = self.context
+        return context.breaker.health_status(agent, context.clock.monotonic())
+
+    def drain(self, reason: str = "interrupted") -> None:
+        """Starts nothing new; what runs may finish."""
+        failure = Failure(FailureCause.CANCELLED, f"not started: {reason}")
+        for batch in tuple(self.context.active):
+            batch.drain(failure)
+
+    def stop(self, reason: str = "interrupted") -> None:
+        """Starts nothing new and ends what runs, with the grace of each policy."""
+        failure = Failure(FailureCause.CANCELLED, f"ended: {reason}")
+        for batch in tuple(self.context.active):
+            batch.stop(failure)
+
+    # --- the functions ----------------------------------------------------------
+
+    async def spawn(
+        self,
+        task: SpawnTask,
+        *,
+        tool: str | ToolSpec | None = None,
+        model: str | None = None,
+        policy: SpawnPolicy | str | None = None,
+        config: Config | None = None,
+        on_output: OnOutput | None = None,
+    ) -> SpawnResult:
+        """Exactly one attempt. ``on_output`` gets each line of stdout while it runs."""
+        options = BatchOptions(
+            max_concurrent=1,
+            tool=tool,
+            model=model,
+            policy=policy,
+            on_output=on_output,
+            total=1,
+        )
+        (result,) = await self._collect([task], _configured(options, config))
+        return result
+
+    async def spawn_parallel(
+        self,
+        tasks: Iterable[SpawnTask],
+        *,
+        max_concurrent: int = presets.MAX_CONCURRENT,
+        on_progress: OnProgress | None = None,
+        tool: str | ToolSpec | None = None,
+        model: str | None = None,
+        policy: SpawnPolicy | str | None = None,
+        config: Config | None = None,
+        on_output: OnOutput | None = None,
+    ) -> list[SpawnResult]:
+        """One attempt each, at most ``max_concurrent`` alive; results in input order."""
+        options = BatchOptions(
+            max_concurrent=_at_least_one(max_concurrent),
+            tool=tool,
+            model=model,
+            policy=policy,
+            on_progress=on_progress,
+            on_output=on_output,
+            total=_length(tasks),
+        )
+        return await self._collect(tasks, _configured(options, config))
+
+    async def spawn_stream(
+        self,
+        tasks: Iterable[SpawnTask],
+        *,
+        max_concurrent: int = presets.MAX_CONCURRENT,
+        tool: str | ToolSpec | None = None,
+        model: str | None = None,
+        policy: SpawnPolicy | str | None = None,
+        recovery_policy: RecoveryPolicy | None = None,
+    ) -> AsyncIterator[SpawnResult]:
+        """Results as they come, from any iterable, in bounded memory.
+
+        Starting pauses while the consumer is more than a few results behind.
+        With a ``recovery_policy`` tasks are retried. Close the iterator (or
+        exhaust it) to end what runs.
+        """
+        options = BatchOptions(
+            max_concurrent=_at_least_one(max_concurrent),
+            tool=tool,
+            model=model,
+            policy=policy,
+            recovers=recovery_policy is not None,
+            recovery=recovery_policy,
+        )
+        room = asyncio.Semaphore(presets.STREAM_AHEAD + max_concurrent)
+        results: asyncio.Queue[SpawnResult | None] = asyncio.Queue()
+        batch = Spawning(
+            self._ready(), options, lambda _, result: results.put_nowait(result)
+        )
+        batch.room = room
+
+        async def feed() -> None:
+            try:
+                await batch.run(tasks)
+            finally:
+                results.put_nowait(None)
+
+        async with asyncio.TaskGroup() as group:
+            feeder = group.create_task(feed())
+            try:
+                while (result := await results.get()) is not None:
+                    room.release()
+                    yield result
+            finally:
+                feeder.cancel()
+
+    async def spawn_parallel_with_recovery(
+        self,
+        tasks: Iterable[SpawnTask],
+        *,
+        max_retries: int | None = None,
+        fallback_to_llm: bool | None = None,
+        recovery_policy: RecoveryPolicy | None = None,
+        on_recovery: OnRecovery | None = None,
+        max_concurrent: int = presets.MAX_CONCURRENT,
+        on_progress: OnProgress | None = None,
+        tool: str | ToolSpec | None = None,
+        model: str | None = None,
+        policy: SpawnPolicy | str | None = None,
+        config: Config | None = None,
+        on_output: OnOutput | None = None,
+    ) -> list[SpawnResult]:
+        """Retries, then falls back to a direct call; results in input order."""
+        options = BatchOptions(
+            max_concurrent=_at_least_one(max_concurrent),
+            tool=tool,
+            model=model,
+            policy=policy,
+            recovers=True,
+            recovery=recovery_policy or _recovery_of(config),
+            retries=_not_negative(max_retries),
+            fallback=fallback_to_llm,
+            on_progress=on_progress,
+            on_recovery=on_recovery,
+            on_output=on_output,
+            total=_length(tasks),
+        )
+        return await self._collect(tasks, _configured(options, config))
+
+    async def spawn_parallel_tracked(
+        self,
+        tasks: Iterable[SpawnTask],
+        *,
+        max_concurrent: int = presets.MAX_CONCURRENT_TRACKED,
+        stagger_delay: float = presets.STAGGER_DELAY,
+        policy: SpawnPolicy | str | None = presets.TRACKED_POLICY,
+        global_timeout: float | None = None,
+        fallback_to_llm: bool = True,
+        max_retries: int | None = None,
+        recovery_policy: RecoveryPolicy | None = None,
+        on_progress: OnProgress | None = None,
+        on_recovery: OnRecovery | None = None,
+        tool: str | ToolSpec | None = None,
+        model: str | None = None,
+        config: Config | None = None,
+        on_output: OnOutput | None = None,
+    ) -> tuple[list[SpawnResult], dict[str, Any]]:
+        """Results in input order, and the true story of the batch in numbers.
+
+        After ``global_timeout`` seconds what is finished is returned and the
+        rest fails with cause ``deadline``; nothing is raised.
+        """
+        tasks = list(tasks)
+        options = BatchOptions(
+            max_concurrent=_at_least_one(max_concurrent),
+            tool=tool,
+            model=model,
+            policy=policy,
+            recovers=True,
+            recovery=recovery_policy or _recovery_of(config),
+            retries=_not_negative(max_retries),
+            fallback=None if recovery_policy else fallback_to_llm,
+            stagger=stagger_delay,
+            on_progress=on_progress,
+            on_recovery=on_recovery,
+            on_output=on_output,
+            total=len(tasks),
+        )
+        options = _configured(options, config)
+        limit = global_timeout
+        if limit is None:
+            limit = self._global_timeout(tasks, options)
+        tally = Tally(self.health_status, self.context.breaker.is_adhoc)
+        loop = asyncio.get_running_loop()
+        started_at = loop.time()
+        results = await self._collect(tasks, options, books=tally, limit=limit)
+        return results, tally.metadata(loop.time() - started_at)
+
+    async def spawn_sequential(
+        self,
+        tasks: Iterable[SpawnTask],
+        *,
+        pass_context: bool = True,
+        stop_on_failure: bool = False,
+        tool: str | ToolSpec | None = None,
+        model: str | None = None,
+        policy: SpawnPolicy | str | None = None,
+        config: Config | None = None,
+        on_output: OnOutput | None = None,
+    ) -> list[SpawnResult]:
+        """One after the other; each prompt carries the outputs before it."""
+        results: list[SpawnResult] = []
+        for index, task in enumerate(tasks):
+            outputs = [result.output for result in results if result.success]
+            if pass_context and outputs:
+                context = "\n\n".join(outputs)
+                prompt = f"{task.prompt}\n\nPrevious context:\n{context}"
+                task = evolve(task, prompt=prompt)  # noqa: PLW2901 - the enriched task
+            result = await self.spawn(
+                task,
+                tool=tool,
+                model=model,
+                policy=policy,
+                config=config,
+                on_output=on_output,
+            )
+            results.append(evolve(result, task_index=index))
+            if stop_on_failure and not result.success:
+                break
+        return results
+
+    # --- how --------------------------------------------------------------------
+
+    async def _collect(
+        self,
+        tasks: Iterable[SpawnTask],
+        options: BatchOptions,
+        *,
+        books: Tally | None = None,
+        limit: float | None = None,
+    ) -> list[SpawnResult]:
+        found: dict[int, SpawnResult] = {}
+
+        def deliver(job: Job, result: SpawnResult) -> None:
+            found[job.index] = result
+
+        context = self._ready()
+        context.policy(options.policy)
+        batch = Spawning(context, options, deliver, books)
+        timer = None
+        if limit is not None:
+            failure = Failure(
+                FailureCause.DEADLINE, f"Deadline: the batch took over {limit:g} s"
+            )
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(limit, batch.stop, failure)
+        try:
+            await batch.run(tasks)
+        finally:
+            if timer is not None:
+                timer.cancel()
+        return [found[index] for index in range(len(found))]
+
+    def _ready(self) -> FleetContext:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        if self._loop is not loop:
+            raise OrchestratorError(
+                "this fleet was opened in another event loop; open one fleet per "
+                "loop (`async with Fleet.open()`)"
+            )
+        return self.context
+
+    def _global_timeout(
+        self, tasks: Sequence[SpawnTask], options: BatchOptions
+    ) -> float:
+        if not tasks:
+            return 0.0
+        context = self.context
+        longest = max(
+            task.timeout
+            or context.policy(task.policy or options.policy).timeout.hard_limit
+            for task in tasks
+        )
+        waves = ceil(len(tasks) / options.max_concurrent)
+        stagger = options.stagger * len(tasks)
+        return longest * presets.GLOBAL_TIMEOUT_FACTOR * waves + stagger
+
+
+def _at_least_one(max_concurrent: int) -> int:
+    if isinstance(max_concurrent, bool) or max_concurrent < 1:
+        problem = f"max_concurrent must be at least 1, not {max_concurrent!r}"
+        raise ValueError(problem)
+    return max_concurrent
+
+
+def _not_negative(retries: int | None) -> int | None:
+    if retries is not None and retries < 0:
+        problem = f"max_retries must be at least 0, not {retries!r}"
+        raise ValueError(problem)
+    return retries
+
+
+def _length(tasks: Iterable[SpawnTask]) -> int | None:
+    return len(tasks) if isinstance(tasks, Sequence) else None
+
+
+def _recovery_of(config: Config | None) -> RecoveryPolicy | None:
+    spawner = (config or {}).get("spawner")
+    if not isinstance(spawner, Mapping) or "recovery" not in spawner:
+        return None
+    return RecoveryPolicy.from_config(config or {})
+
+
+def _configured(options: BatchOptions, config: Config | None) -> BatchOptions:
+    if not config:
+        return options
+    return evolve(
+        options,
+        tool=options.tool or config.get("tool"),
+        model=options.model or config.get("model"),
+        policy=options.policy or config.get("policy"),
+    )

@@ -1,0 +1,84 @@
+"""What every batch of one fleet shares. Two fleets share nothing of it."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from attrs import define, field
+
+from muster.application.lanes import Lanes
+from muster.application.ports.agent_orchestrator import AgentOrchestrator
+from muster.application.ports.clock import Clock
+from muster.application.ports.event_sink import EventSink
+from muster.application.ports.journal import Journal
+from muster.application.ports.randomness import Randomness
+from muster.application.ports.tool_registry import ToolRegistry
+from muster.domain import presets
+from muster.domain.circuit_breaker import CircuitBreaker
+from muster.domain.fleet_events import FleetEvent
+from muster.domain.outcome import Failure
+from muster.domain.recovery_metrics import RecoveryMetrics
+from muster.domain.spawn_policy import SpawnPolicy
+from muster.domain.tool import ToolSpec
+
+
+class Stoppable(Protocol):
+    """A batch in progress."""
+
+    def drain(self, failure: Failure) -> None:
+        """Starts nothing new."""
+        ...
+
+    def stop(self, failure: Failure) -> None:
+        """Ends what runs."""
+        ...
+
+
+LogFault = Callable[[str], object]
+
+
+@define(eq=False)
+class FleetContext:
+    """The shared parts of one fleet; ``tool``, ``model`` and ``policy_name`` are its defaults."""
+
+    tools: ToolRegistry
+    orchestrator_of: Callable[[ToolSpec], AgentOrchestrator]
+    clock: Clock
+    randomness: Randomness
+    lanes: Lanes
+    breaker: CircuitBreaker
+    log_fault: LogFault
+    sink: EventSink | None = None
+    journal: Journal | None = None
+    run_id: str | None = None
+    tool: str | ToolSpec | None = None
+    model: str | None = None
+    policy_name: str = presets.SPAWN_POLICY
+    policies: dict[str, SpawnPolicy] = field(factory=dict)
+    metrics: RecoveryMetrics = field(factory=RecoveryMetrics)
+    wants_output: bool = False
+    active: set[Stoppable] = field(factory=set, init=False)
+
+    def policy(self, policy: SpawnPolicy | str | None) -> SpawnPolicy:
+        """The policy meant; `UnknownPresetError` lists the names that exist."""
+        if isinstance(policy, SpawnPolicy):
+            return policy
+        name = policy or self.policy_name
+        known = self.policies.get(name)
+        if known is None:
+            known = self.policies[name] = SpawnPolicy.preset(name)
+        return known
+
+    def emit(self, event: FleetEvent) -> None:
+        """Tells the sink, whose troubles are not ours."""
+        if self.sink is not None:
+            self.call(self.sink.emit, event)
+
+    def call(self, callback: Callable[..., object], *arguments: object) -> None:
+        """Calls back into the host; an `Exception` there is logged and ignored.
+
+        A SystemExit or KeyboardInterrupt passes: the host wants to end.
+        """
+        try:
+            callback(*arguments)
+        except Exception as error:  # noqa: BLE001 - a host's callback must not cost results
+            self.log_fault(f"a callback raised {type(error).__name__}: {error}")

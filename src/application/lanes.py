@@ -1,0 +1,105 @@
+"""The lanes of one fleet, and their talk with the lanes of other processes."""
+
+from attrs import define, field
+
+from muster.application.ports.clock import Clock
+from muster.application.ports.event_sink import EventSink
+from muster.application.ports.lane_gate import LaneGate
+from muster.domain import presets
+from muster.domain.fleet_events import LaneParked, LaneSlowed
+from muster.domain.lane import Admission, Admitted, Lane, Parked, Wait
+from muster.domain.outcome import Failure
+from muster.domain.retry_budget import RetryBudget
+from muster.domain.tool import ToolSpec
+
+
+@define(eq=False)
+class Lanes:
+    """One lane and one retry budget per tool and model family. Times: monotonic s."""
+
+    clock: Clock
+    gate: LaneGate | None = None
+    sink: EventSink | None = None
+    _lanes: dict[str, Lane] = field(factory=dict, init=False)
+    _budgets: dict[str, RetryBudget] = field(factory=dict, init=False)
+    _looked_at: dict[str, float] = field(factory=dict, init=False)
+    _published: dict[str, int] = field(factory=dict, init=False)
+    _told: dict[str, str] = field(factory=dict, init=False)
+
+    def lane(self, spec: ToolSpec, model: str | None) -> Lane:
+        """The lane of a tool and model. Plain programs have no breaker of a lane."""
+        name = f"{spec.name}/{model_family(model)}" if model else spec.name
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = Lane(name, breaker=spec.is_agent)
+        return lane
+
+    def budget(self, lane: Lane) -> RetryBudget:
+        """What retries of this lane may still cost."""
+        budget = self._budgets.get(lane.name)
+        if budget is None:
+            budget = self._budgets[lane.name] = RetryBudget()
+        return budget
+
+    def admit(self, lane: Lane) -> Admission:
+        """Asks the lane, after what other processes had to say."""
+        now = self.clock.monotonic()
+        if self.gate is not None:
+            self._listen(lane, now, self.gate)
+        admission = lane.admit(now, self.clock.epoch())
+        if self.sink is not None and not isinstance(admission, Admitted):
+            self._tell(lane, admission, self.sink)
+        return admission
+
+    def settle(self, lane: Lane, ticket: Admitted, failure: Failure | None) -> None:
+        """Tells the lane how an attempt ended, and others what it learnt."""
+        now = self.clock.monotonic()
+        if failure is None:
+            self.budget(lane).record_success()
+            lane.settle(ticket, now)
+            self._told.pop(lane.name, None)
+            return
+        lane.settle(ticket, now, failure, self.clock.epoch())
+        self._publish(lane, now)
+
+    def note(
+        self, lane: Lane, *, retry_after: float | None, resets_at: float | None
+    ) -> None:
+        """A rate limit was met by an agent that goes on, or by one without a ticket."""
+        now = self.clock.monotonic()
+        epoch = self.clock.epoch()
+        lane.note(now, epoch, retry_after=retry_after, resets_at=resets_at)
+        self._publish(lane, now)
+
+    def _listen(self, lane: Lane, now: float, gate: LaneGate) -> None:
+        if now - self._looked_at.get(lane.name, -presets.GATE_LOOK) < presets.GATE_LOOK:
+            return
+        self._looked_at[lane.name] = now
+        notice = gate.read(lane.name)
+        if notice is not None:
+            lane.apply(notice, now, self.clock.epoch())
+
+    def _publish(self, lane: Lane, now: float) -> None:
+        if self.gate is None or self._published.get(lane.name, 0) == lane.version:
+            return
+        self._published[lane.name] = lane.version
+        notice = lane.notice(now, self.clock.epoch())
+        if notice is not None:
+            self.gate.publish(lane.name, notice)
+
+    def _tell(self, lane: Lane, refusal: Wait | Parked, sink: EventSink) -> None:
+        # Every waiting task is refused the same way; the news is the first time.
+        if self._told.get(lane.name) == refusal.reason:
+            return
+        self._told[lane.name] = refusal.reason
+        if isinstance(refusal, Parked):
+            sink.emit(LaneParked(lane.name, refusal.reason, refusal.resets_at))
+        else:
+            sink.emit(LaneSlowed(lane.name, refusal.reason, refusal.seconds or 0.0))
+
+
+def model_family(model: str) -> str:
+    """What shares a limit: the name without version and date ("claude-opus-4-5" -> "claude-opus")."""
+    words = model.rsplit("/", 1)[-1].split("-")
+    family = [word for word in words if not any(char.isdigit() for char in word)]
+    return "-".join(family) or model

@@ -1,0 +1,164 @@
+"""Tells the story of a batch: to the event sink, to the callbacks, to the books."""
+
+from attrs import define
+
+from muster.application.batch import BatchObserver, BatchOptions, Job
+from muster.application.fleet_context import FleetContext
+from muster.application.supervision import AttemptOutcome, Observer
+from muster.domain.events import RateLimited
+from muster.domain.fleet_events import (
+    AttemptEnded,
+    AttemptProgressed,
+    AttemptStarted,
+    CircuitBlocked,
+    FallbackStarted,
+    RetryScheduled,
+    SilenceWarned,
+    TaskEnded,
+)
+from muster.domain.health import SilenceWarning
+from muster.domain.outcome import Failure, SpawnResult
+
+
+@define(eq=False)
+class Narrator:
+    """Says each thing once, to whoever listens; nobody's trouble with it is ours."""
+
+    fleet: FleetContext
+    options: BatchOptions
+    books: BatchObserver | None = None
+    seen: int = 0
+
+    def observer(self, job: Job) -> Observer | None:
+        """Who watches an attempt of ``job``, where anybody wants to know."""
+        wanted = self.options.on_output is not None or self.fleet.sink is not None
+        return JobObserver(job, self) if wanted or job.lane is not None else None
+
+    def starting(self, job: Job, number: int) -> None:
+        """An attempt begins."""
+        if self.options.on_progress and number == 1:
+            self._progress(job, "Starting")
+        if self.fleet.sink is not None and job.spec is not None:
+            event = AttemptStarted(
+                job.index,
+                job.task.task_id,
+                job.agent_id,
+                job.spec.name,
+                number,
+                job.fallback,
+            )
+            self.fleet.emit(event)
+
+    def attempt_ended(self, job: Job, outcome: AttemptOutcome) -> None:
+        """An attempt is over."""
+        if self.books:
+            self.books.attempt_ended(job, outcome)
+        if self.fleet.sink is None:
+            return
+        self.fleet.emit(
+            AttemptEnded(
+                job.index,
+                job.task.task_id,
+                job.agent_id,
+                len(job.attempts),
+                outcome.duration,
+                outcome.failure,
+                outcome.ended.leftovers if outcome.ended else 0,
+            )
+        )
+
+    def blocked(self, job: Job, reason: str) -> None:
+        """A circuit was open."""
+        if self.books:
+            self.books.blocked(job, reason)
+        self.fleet.emit(
+            CircuitBlocked(job.index, job.task.task_id, job.agent_id, reason)
+        )
+
+    def retrying(self, job: Job, failure: Failure, delay: float) -> None:
+        """The task will be tried again."""
+        self._progress(job, "Retrying")
+        task_id, retries = job.task.task_id, job.retries
+        self.fleet.emit(
+            RetryScheduled(job.index, task_id, job.agent_id, retries, delay, failure)
+        )
+
+    def falling_back(self, job: Job, reason: str) -> None:
+        """The agent is given up."""
+        self._progress(job, f"Fallback to LLM ({reason})")
+        self.fleet.emit(
+            FallbackStarted(job.index, job.task.task_id, job.agent_id, reason)
+        )
+
+    def ended(self, job: Job, result: SpawnResult) -> None:
+        """A task has its result."""
+        if self.books:
+            self.books.ended(job, result)
+        if self.fleet.sink is not None:
+            self.fleet.emit(TaskEnded(result))
+        if self.options.on_progress or self.options.on_recovery:
+            self._result(job, result)
+
+    def _result(self, job: Job, result: SpawnResult) -> None:
+        retries, took = result.retry_count, f"({result.execution_time:.1f}s)"
+        if not result.success:
+            status = f"Failed ({result.error})"
+        elif retries and not result.fallback:
+            status = f"Recovered after {retries} retries {took}"
+        else:
+            status = f"Completed {took}"
+        self._progress(job, status)
+        tell = self.options.on_recovery
+        if tell and result.success and (retries or result.fallback):
+            self.fleet.call(tell, job.index + 1, job.agent_id, retries, result.fallback)
+
+    def _progress(self, job: Job, status: str) -> None:
+        tell = self.options.on_progress
+        if tell is not None:
+            total = self.seen if self.options.total is None else self.options.total
+            self.fleet.call(tell, job.index + 1, total, job.agent_id, status)
+
+
+class JobObserver(Observer):
+    """Passes on what happens inside an attempt of one job."""
+
+    __slots__ = ("_job", "_narrator", "wants_output")
+
+    def __init__(self, job: Job, narrator: Narrator) -> None:
+        self._job = job
+        self._narrator = narrator
+        self.wants_output = (
+            narrator.options.on_output is not None or narrator.fleet.wants_output
+        )
+
+    def line(self, line: str) -> None:
+        fleet, on_output = self._narrator.fleet, self._narrator.options.on_output
+        if on_output is not None:
+            fleet.call(on_output, line)
+        if fleet.sink is not None:
+            job = self._job
+            total = job.running.total_bytes if job.running else 0
+            fleet.emit(
+                AttemptProgressed(
+                    job.index, job.task.task_id, job.agent_id, line, total
+                )
+            )
+
+    def silent(self, warning: SilenceWarning) -> None:
+        job = self._job
+        self._narrator.fleet.emit(
+            SilenceWarned(
+                job.index,
+                job.task.task_id,
+                job.agent_id,
+                warning.silent_for,
+                warning.limit,
+            )
+        )
+
+    def rate_limited(self, event: RateLimited) -> None:
+        lane = self._job.lane
+        if lane is not None:
+            self._narrator.fleet.lanes.note(
+                lane, retry_after=event.retry_after, resets_at=event.resets_at
+            )

@@ -1,0 +1,149 @@
+"""What follows a failed attempt: another one, the fallback, or the end."""
+
+from attrs import frozen
+
+from muster.application.batch import BatchOptions, Job
+from muster.domain import presets
+from muster.domain.lane_notice import bounded_wait
+from muster.domain.outcome import Failure, FailureCause
+from muster.domain.recovery import RecoveryState, RecoveryStateMachine
+from muster.domain.recovery_policy import RecoveryPolicy
+from muster.domain.retry_budget import RetryBudget
+from muster.domain.spawn_policy import SpawnPolicy
+
+
+@frozen
+class Retry:
+    """Try again after ``delay`` seconds; ``free`` attempts cost no retry."""
+
+    delay: float
+    free: bool = False
+
+
+@frozen
+class AwaitToken:
+    """A retry is due, but the lane's retry budget is empty."""
+
+
+@frozen
+class FallBack:
+    """Give the agent up and ask without a persona."""
+
+
+@frozen
+class GiveUp:
+    """The failure is the task's result. ``hint`` says what stood in the way."""
+
+    hint: str = ""
+
+
+Step = Retry | AwaitToken | FallBack | GiveUp
+
+# On the same tool the fallback meets the same login, model and quota.
+_FALLBACK_HELPS_DESPITE = frozenset(
+    {FailureCause.NOT_FOUND, FailureCause.OUTPUT_INVALID}
+)
+
+
+def recovery_for(
+    options: BatchOptions, policy: SpawnPolicy, agent: str | None
+) -> RecoveryPolicy:
+    """The recovery policy of one task: the given one, or the spawn policy's numbers.
+
+    Overrides of the call win over both.
+    """
+    base = options.recovery
+    if base is None:
+        retry = policy.retry
+        immediate = retry.strategy == "immediate"
+        base = RecoveryPolicy(
+            max_retries=max(0, retry.max_attempts - 1),
+            base_delay=0.0 if immediate else retry.base_delay,
+            max_delay=retry.max_delay,
+            backoff_factor=1.0 if retry.strategy == "fixed" else retry.backoff_factor,
+            jitter=retry.jitter,
+        )
+    changes: dict[str, object] = {}
+    if options.retries is not None:
+        changes["max_retries"] = options.retries
+    if options.fallback is not None:
+        changes["fallback_to_llm"] = options.fallback
+    if changes:
+        base = RecoveryPolicy.from_dict(base.to_dict() | changes)
+    return base.for_agent(agent)
+
+
+def next_step(
+    job: Job, failure: Failure, *, now: float, draw: float, budget: RetryBudget
+) -> Step:
+    """Decides what follows ``failure``; spends the budget if it says `Retry`."""
+    cause, recovery = failure.cause, job.recovery
+    is_over = now >= job.deadline_at or job.fallback
+    if recovery is None or is_over or not cause.is_agent_failure:
+        return GiveUp()
+    wait = bounded_wait(failure.retry_after) or 0.0
+    if _costs_nothing(job, cause, now):
+        delay = max(wait, recovery.delay(job.free_retries, draw))
+        in_time = now + delay < job.deadline_at
+        return Retry(delay, free=True) if in_time else GiveUp(_too_late(delay))
+    may_help = cause.is_retryable and cause is not FailureCause.QUOTA
+    if may_help and job.retries < recovery.max_retries:
+        return _retry(job, recovery, wait, now=now, draw=draw, budget=budget)
+    return FallBack() if may_fall_back(job, cause) else GiveUp()
+
+
+def may_fall_back(job: Job, cause: FailureCause) -> bool:
+    """Whether a direct call could do better than the agent that failed so."""
+    recovery = job.recovery
+    if recovery is None or not recovery.fallback_to_llm or job.fallback:
+        return False
+    if recovery.fallback_tool is not None:
+        return True
+    if job.task.agent is None:
+        return False
+    retryable = cause.is_retryable and cause is not FailureCause.QUOTA
+    return (
+        retryable
+        or cause in _FALLBACK_HELPS_DESPITE
+        or cause is FailureCause.CIRCUIT_OPEN
+    )
+
+
+def machine_of(job: Job) -> RecoveryStateMachine:
+    """The job's state machine, begun when the first trouble needs one."""
+    if job.machine is None:
+        job.machine = RecoveryStateMachine()
+        job.machine.to(RecoveryState.EXECUTING)
+    return job.machine
+
+
+def _retry(
+    job: Job,
+    recovery: RecoveryPolicy,
+    wait: float,
+    *,
+    now: float,
+    draw: float,
+    budget: RetryBudget,
+) -> Step:
+    delay = max(wait, recovery.delay(job.retries, draw))
+    if now + delay >= job.deadline_at:
+        return GiveUp(_too_late(delay))
+    return Retry(delay) if budget.try_spend() else AwaitToken()
+
+
+def _costs_nothing(job: Job, cause: FailureCause, now: float) -> bool:
+    # A start that met a rate limit and produced nothing was no try at all.
+    if cause is not FailureCause.RATE_LIMIT or job.last is None or job.last.produced:
+        return False
+    if job.task.timeout is not None:
+        return True
+    if job.spec is None or not job.spec.is_agent:
+        return job.free_retries < presets.FREE_RETRIES_OF_PROGRAMS
+    # Without a deadline of the task, as long as one attempt may last.
+    limit = job.policy.timeout.hard_limit if job.policy else 0.0
+    return job.started_at is not None and now < job.started_at + limit
+
+
+def _too_late(delay: float) -> str:
+    return f"the next try would begin in {delay:.0f} s, after the deadline"

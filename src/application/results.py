@@ -1,0 +1,75 @@
+"""Builds the result of a task from its last attempt and its way there."""
+
+from muster.application.batch import Job
+from muster.application.supervision import AttemptOutcome
+from muster.domain.outcome import Failure, SpawnResult, Usage
+
+_NOT_STARTED = -1
+
+
+def result_of(job: Job, outcome: AttemptOutcome, took: float) -> SpawnResult:
+    """The result of a task whose last attempt succeeded; ``took`` in seconds."""
+    output, ended = outcome.output, outcome.ended
+    return SpawnResult(
+        success=True,
+        output="" if output is None else output.content,
+        stderr="" if ended is None else ended.stderr,
+        exit_code=0 if ended is None or ended.exit_code is None else ended.exit_code,
+        task_index=job.index,
+        task_id=job.task.task_id,
+        agent=job.task.agent,
+        tool=job.spec.name if job.spec else None,
+        fallback=job.fallback,
+        original_agent=job.task.agent if job.fallback else None,
+        retry_count=job.retries,
+        attempts=tuple(job.attempts),
+        timeout_extended=outcome.extended,
+        execution_time=took,
+        usage=_usage(job),
+        truncated=ended is not None and ended.truncated,
+        output_path=None if ended is None else ended.output_path,
+        simulated=output is not None and output.simulated,
+        recovery_path=job.recovery_path,
+        leftovers=0 if ended is None else ended.leftovers,
+    )
+
+
+def failed_result(job: Job, failure: Failure, took: float) -> SpawnResult:
+    """The result of a task that ends with ``failure``; what was written is kept."""
+    outcome = job.last
+    ended = outcome.ended if outcome else None
+    early = outcome is not None and outcome.early
+    code = ended.exit_code if ended else None
+    return SpawnResult(
+        success=False,
+        output=ended.output if ended else "",
+        stderr=ended.stderr if ended else "",
+        error=failure.message,
+        exit_code=_NOT_STARTED if code is None else code,
+        task_index=job.index,
+        task_id=job.task.task_id,
+        agent=job.task.agent,
+        tool=job.spec.name if job.spec else None,
+        fallback=job.fallback,
+        original_agent=job.task.agent if job.fallback else None,
+        retry_count=job.retries,
+        attempts=tuple(job.attempts),
+        termination_reason=failure.message if early else None,
+        timeout_extended=outcome is not None and outcome.extended,
+        execution_time=took,
+        failure=failure,
+        usage=_usage(job),
+        truncated=ended is not None and ended.truncated,
+        output_path=ended.output_path if ended else None,
+        simulated=job.simulated,
+        recovery_path=job.recovery_path,
+        leftovers=ended.leftovers if ended else 0,
+    )
+
+
+def _usage(job: Job) -> Usage | None:
+    total: Usage | None = None
+    for attempt in job.attempts:
+        if attempt.usage is not None:
+            total = attempt.usage if total is None else total + attempt.usage
+    return total
