@@ -36,10 +36,14 @@ class MusterError(Exception):
 
 @define(eq=False)
 class ConfigError(MusterError):
-    """A setting is wrong: what, where (``file:line`` or a variable's name), what is right."""
+    """A setting is wrong: what, where (``file:line`` or a variable's name), what is right.
+
+    ``problems`` holds one error each when several were found at once.
+    """
 
     problem: str
     where: str | None = None
+    problems: "Sequence[ConfigError]" = ()
 
     def __str__(self) -> str:
         return f"{self.where}: {self.problem}" if self.where else self.problem
@@ -51,6 +55,7 @@ class UnknownPresetError(ConfigError, ValueError):
 
     problem: str
     where: str | None = None
+    problems: Sequence[ConfigError] = ()
 
     def __str__(self) -> str:
         return ConfigError.__str__(self)
@@ -58,11 +63,15 @@ class UnknownPresetError(ConfigError, ValueError):
 
 @define(eq=False)
 class PlanError(MusterError):
-    """A plan can't be run as written. ``line`` counts from 1."""
+    """A plan can't be run as written. ``line`` counts from 1.
+
+    ``problems`` holds one error each when several were found at once.
+    """
 
     problem: str
     file: str | None = None
     line: int | None = None
+    problems: "Sequence[PlanError]" = ()
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line) if part)
@@ -77,6 +86,7 @@ class CyclicPlanError(PlanError):
     file: str | None = None
     line: int | None = None
     cycle: Sequence[str] = ()
+    problems: Sequence[PlanError] = ()
 
     def __str__(self) -> str:
         return PlanError.__str__(self)

@@ -1,0 +1,136 @@
+"""From plain values to a `Plan`: every problem of the file in one error."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from muster.domain.errors import PlanError
+from muster.domain.plan import Plan, PlanDefaults, PlanTask, find_problems, one_error
+from muster.domain.presets import SPAWN_POLICIES
+from muster.domain.suggestion import did_you_mean
+from muster.domain.task import Expectation
+from muster.infrastructure.definitions import agent_of, tool_of
+from muster.infrastructure.plan_files.document import PlanDocument
+from muster.infrastructure.plan_files.fields import PLAN, TASK_KEYS
+from muster.infrastructure.strict_tables import (
+    MISSING,
+    Path,
+    Problem,
+    dotted,
+    read,
+)
+
+MAX_REPORTED: Final = 100
+_PER_TASK: Final = 2  # path parts: the key of the list and the place in it
+
+
+def to_plan(
+    document: PlanDocument, file: str, policies: Collection[str] | None = None
+) -> Plan:
+    """The plan. Raises one `PlanError` for all that is wrong.
+
+    ``policies`` are names known besides the presets; None leaves names unchecked.
+    """
+    problems = list(document.problems)
+    clean = read(PLAN, document.values, (), problems)
+    if clean is MISSING:
+        raise one_error([PlanError("a plan is a table that holds 'tasks'", file)])
+    key = _task_key(document.values, problems)
+    tables = clean.get(key, [])
+    if policies is not None:
+        _check_policies(clean, key, policies, problems)
+    wrong = {problem.path[:_PER_TASK] for problem in problems}
+    tasks = [
+        _task(table, document.line_of((key, place)))
+        for place, table in enumerate(tables)
+        if (key, place) not in wrong
+    ]
+    also_known = _ids(document.values, key)
+    errors = [_error(each, document, file) for each in problems]
+    errors += find_problems(tasks, file=file, also_known=also_known)
+    if errors:
+        raise one_error(_bounded(sorted(errors, key=_line), file), file)
+    return Plan(
+        tasks,
+        PlanDefaults(**clean.get("defaults", {})),
+        {name: tool_of(name, each) for name, each in clean.get("tools", {}).items()},
+        {
+            name: agent_of(name, each, file)
+            for name, each in clean.get("agents", {}).items()
+        },
+    )
+
+
+def _task_key(values: Any, problems: list[Problem]) -> str:
+    present = [key for key in TASK_KEYS if key in values]
+    if len(present) > 1:
+        problems.append(Problem((present[1],), "and 'task' are the same; use one"))
+    return present[0] if present else TASK_KEYS[0]
+
+
+def _task(table: dict[str, Any], line: int | None) -> PlanTask:
+    expect = table.pop("expect", None)
+    return PlanTask(
+        **table, expect=Expectation(**expect) if expect else None, line=line
+    )
+
+
+def _ids(values: Any, key: str) -> set[str]:
+    tables = values.get(key)
+    if not isinstance(tables, list):
+        return set()
+    ids = (table.get("id") for table in tables if isinstance(table, dict))
+    return {str(each) for each in ids if isinstance(each, str | int | float)}
+
+
+def _check_policies(
+    clean: dict[str, Any],
+    key: str,
+    policies: Collection[str],
+    problems: list[Problem],
+) -> None:
+    known = [*SPAWN_POLICIES, *policies]
+    places: list[tuple[Path, Any]] = [(("defaults",), clean.get("defaults"))]
+    places += [((key, place), each) for place, each in enumerate(clean.get(key, []))]
+    for path, table in places:
+        name = table.get("policy") if isinstance(table, dict) else None
+        if name is not None and name not in known:
+            hint = did_you_mean(name, known)
+            listed = f"; there are {', '.join(known)}" if "did you mean" in hint else ""
+            predicate = f"names no policy: '{name}'{hint}{listed}"
+            problems.append(Problem((*path, "policy"), predicate))
+
+
+def _error(problem: Problem, document: PlanDocument, file: str) -> PlanError:
+    path, predicate = problem.path, problem.predicate
+    raw = document.unquoted.get(path)
+    if raw is not None and "text" in predicate:
+        predicate += f'; YAML does not read {raw} as text: quote it as "{raw}"'
+    subject = dotted(path) or "the plan"
+    if path and path[0] in TASK_KEYS and len(path) >= _PER_TASK:
+        subject = _label(path, document.values)
+        rest = dotted(path[_PER_TASK:])
+        subject += f": {rest}" if rest else ""
+    return PlanError(
+        f"{subject} {predicate}", file, problem.line or document.line_of(path)
+    )
+
+
+def _label(path: Path, values: Any) -> str:
+    try:
+        task_id = values[path[0]][path[1]]["id"]
+    except (KeyError, TypeError, IndexError):
+        task_id = None
+    if isinstance(task_id, str):
+        return f"task '{task_id[:MAX_REPORTED]}'"
+    return f"task number {int(path[1]) + 1}"
+
+
+def _line(error: PlanError) -> int:
+    return error.line or 0
+
+
+def _bounded(errors: Sequence[PlanError], file: str) -> Sequence[PlanError]:
+    if len(errors) <= MAX_REPORTED:
+        return errors
+    more = PlanError(f"and {len(errors) - MAX_REPORTED:,} more problems", file)
+    return [*errors[:MAX_REPORTED], more]
