@@ -8,6 +8,7 @@ import codecs
 from collections.abc import Callable
 
 from attrs import frozen
+
 from muster.domain import presets
 from muster.domain.terminal_text import strip_terminal
 from muster.infrastructure.adapters.local_process.spool import Spool, SpoolFile

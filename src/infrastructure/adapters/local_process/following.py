@@ -23,9 +23,12 @@ _EVENT_BYTES = 4096
 
 
 class FollowedFile:
-    """A spool that its writer fills by itself. The file stays only if it is needed."""
+    """A spool that its writer fills by itself. The file stays only if it is needed.
 
-    __slots__ = ("fd", "path", "size", "writer")
+    ``whole`` turns False when somebody has cut it.
+    """
+
+    __slots__ = ("fd", "path", "size", "whole", "writer")
 
     def __init__(self, path: str) -> None:
         self.fd = create_private(path)
@@ -37,6 +40,7 @@ class FollowedFile:
             raise
         self.path = path
         self.size = 0
+        self.whole = True
 
     def append(self, data: bytes | bytearray | memoryview) -> bool:
         """What was read from the file is in it."""
@@ -149,11 +153,20 @@ class FileFollower:
         self._timer = self._loop.call_soon(self._read)
 
     def _caught_up(self) -> None:
-        if self._finishing:
+        if os.fstat(self._file.fd).st_size < self._offset:
+            self._start_over()
+        elif self._finishing:
             self.close()
             self._on_end()
         elif self._watch is None:
             self._timer = self._loop.call_later(presets.FOLLOW_INTERVAL, self._read)
+
+    def _start_over(self) -> None:
+        # `echo x > /dev/stdout` empties the file. What was read is kept in memory.
+        self._file.whole = False
+        self.capture.give_up()
+        self._offset = 0
+        self._timer = self._loop.call_soon(self._read)
 
 
 def watch(path: str) -> int | None:

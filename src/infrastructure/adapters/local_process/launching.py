@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from attrs import frozen
+
 from muster.domain import presets
 from muster.domain.outcome import Failure, FailureCause
 from muster.domain.task import AgentRequest

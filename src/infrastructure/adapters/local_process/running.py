@@ -152,7 +152,7 @@ class Run:
         self._theirs.append(file.writer)
         self._followed = FileFollower(
             file,
-            Capture(lambda: file),
+            Capture(lambda: file if file.whole else None),
             self._deliver("stdout"),
             scratch=self._scratch,
             on_end=self._look,

@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 import attrs
+
 from muster.domain.errors import ConfigError
 from muster.domain.suggestion import did_you_mean
 from muster.domain.tool import ToolSpec

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import frozen
+
 from muster.domain import presets
 from muster.domain.errors import ToolNotFoundError
 from muster.domain.suggestion import did_you_mean, nearest
