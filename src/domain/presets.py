@@ -51,6 +51,7 @@ STALL_MIN_OUTPUT_BYTES: Final = 100
 STALL_CHECKS: Final = 2
 LANE_ASK_AGAIN: Final = 0.25  # where another batch holds what a job waits for
 GATE_LOOK: Final = 1.0  # how often other processes' notices are read
+SHORTEST_LOOK: Final = 0.01
 SILENCE_WARNING_FRACTION: Final = 0.5
 CPU_LIFE_FRACTION: Final = 0.05  # of a core since the last look: the family works
 OWN_LAG: Final = 0.25  # a timer this late is our fault and is not charged to agents

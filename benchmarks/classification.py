@@ -1,0 +1,162 @@
+"""How often the failure of a real agent run gets the right category.
+
+Judges every failed run of `tests/data/corpus` by (exit code, stdout, stderr),
+the texts from public issues, and the healthy answers (no false alarm allowed).
+Runs that were stopped by the recorder's own time limit are left out: that they
+timed out is known to whoever stopped them and stands in no output.
+
+    python benchmarks/classification.py [--misses]
+"""
+
+import argparse
+import json
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from muster.domain.classification import LineWatch, classify_error, judge_exit
+from muster.domain.outcome import FailureCause
+
+CORPUS = Path(__file__).parent.parent / "tests" / "data" / "corpus"
+
+
+@frozen
+class Case:
+    """One recorded run."""
+
+    name: str
+    tool: str
+    exit_code: int
+    stdout: str
+    stderr: str
+    meta: dict[str, Any]
+
+    @property
+    def is_development(self) -> bool:
+        """Half of the cases, by name: rows were written for these and tried on the rest."""
+        return zlib.crc32(self.name.removesuffix(".text").encode()) % 2 == 0
+
+
+def cases() -> Iterator[Case]:
+    """All recorded runs."""
+    for path in sorted(CORPUS.glob("*/*.meta.json")):
+        base = str(path).removesuffix(".meta.json")
+        texts = [Path(base + end).read_bytes() for end in (".stdout", ".stderr")]
+        stdout, stderr = (text.decode(errors="replace") for text in texts)
+        meta = json.loads(path.read_text())
+        name = str(Path(base).relative_to(CORPUS))
+        yield Case(name, path.parent.name, meta["exit"], stdout, stderr, meta)
+
+
+def records(name: str) -> list[dict[str, Any]]:
+    """The lines of a JSON-lines file of the corpus."""
+    return [json.loads(line) for line in (CORPUS / name).read_text().splitlines()]
+
+
+def is_judged(case: Case) -> bool:
+    """Whether the run failed by itself."""
+    return not case.meta["is_success"] and not case.meta["timed_out"]
+
+
+def is_right(case: Case, *, strict: bool) -> bool:
+    """Whether the category is acceptable.
+
+    The corpus calls an overlong prompt permanent, muster a resource that is never
+    retried; unless ``strict``, that counts as the same.
+    """
+    failure = judge_exit(case.exit_code, case.stderr, case.stdout, tool=case.tool)
+    category = failure.category.value
+    if failure.cause is FailureCause.CONTEXT_LENGTH and not strict:
+        category = "permanent"
+    return category in case.meta["acceptable_categories"]
+
+
+def show_misses(failed: list[Case]) -> None:
+    """Prints what went wrong."""
+    for case in failed:
+        if not is_right(case, strict=False):
+            failure = judge_exit(
+                case.exit_code, case.stderr, case.stdout, tool=case.tool
+            )
+            print(case.name, case.meta["acceptable_categories"], failure, "\n")
+    for text in records("wild.jsonl"):
+        found = classify_error(text["text"], stream=text["stream"])
+        category = found.category.value if found else "unknown"
+        if category != text["expected_category"]:
+            print("wild", text["expected_category"], text["text"], found, "\n")
+
+
+def share(right: list[bool]) -> str:
+    """``9/10  90.0 %``."""
+    return (
+        f"{sum(right):4}/{len(right):<4}{100 * sum(right) / max(1, len(right)):6.1f} %"
+    )
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--misses", action="store_true")
+    arguments = parser.parse_args()
+    everything = list(cases())
+    failed = list(filter(is_judged, everything))
+    by_tool = defaultdict(list)
+    for case in failed:
+        by_tool[case.tool].append(case)
+    groups = dict(by_tool)
+    groups["all"] = failed
+    groups["development half"] = [case for case in failed if case.is_development]
+    groups["check half"] = [case for case in failed if not case.is_development]
+    print(f"{'':18}{'by law':>15}{'context_length strict':>28}")
+    for name, group in groups.items():
+        loose = share([is_right(case, strict=False) for case in group])
+        strict = share([is_right(case, strict=True) for case in group])
+        print(f"{name:18}{loose:>18}{strict:>18}")
+    wild = [
+        (found.category.value if found else "unknown") == text["expected_category"]
+        for text in records("wild.jsonl")
+        for found in [classify_error(text["text"], stream=text["stream"])]
+    ]
+    print(f"{'public issues':18}{share(wild):>18}")
+    print(f"false alarms: {false_alarms(everything)}")
+    if arguments.misses:
+        show_misses(failed)
+
+
+def false_alarms(everything: list[Case]) -> dict[str, int]:
+    """Healthy texts that are taken for failures, by the way of looking at them."""
+    watch = LineWatch()
+    healthy = [
+        (case.stdout, case.stderr) for case in everything if case.meta["is_success"]
+    ]
+    healthy += [(text["stdout"], text["stderr"]) for text in records("benign.jsonl")]
+    return {
+        "stdout of exit 0": sum(
+            classify_error(out, exit_code=0, stream="stdout") is not None
+            for out, _ in healthy
+        ),
+        "stderr of exit 0": sum(
+            classify_error(err, exit_code=0) is not None for _, err in healthy
+        ),
+        "live stderr": sum(_is_confirmed(watch, err) for _, err in healthy),
+        "answers as live stderr": sum(
+            _is_confirmed(watch, text["stdout"]) for text in records("benign.jsonl")
+        ),
+        "answers as text": sum(
+            classify_error(text["stdout"]) is not None
+            for text in records("benign.jsonl")
+        ),
+    }
+
+
+def _is_confirmed(watch: LineWatch, stderr: str) -> bool:
+    suspicion = watch.judge(stderr, 1.0)
+    return suspicion is not None and suspicion.is_confirmed
+
+
+if __name__ == "__main__":
+    main()
