@@ -152,12 +152,10 @@ class Circuit:
         One that is older than the cohort is not kept: a stand-in is made for it,
         so that its end is not booked on a younger attempt.
         """
-        if self.in_flight <= 0:
-            return None
         pending = [permit for permit in self.cohort if not permit.settled]
         if self.in_flight > len(pending):
             return Permit(agent, 0, self, self.generation)
-        return pending[0]
+        return pending[0] if pending else None
 
     def refusal(self, now: float, reset_timeout: float, whose: str = "") -> Blocked:
         """Why nobody is admitted now; ``retry_after`` never exceeds ``reset_timeout``."""

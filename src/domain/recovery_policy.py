@@ -91,12 +91,9 @@ class RecoveryPolicy:
         for agent, changes in self.overrides.items():
             self._check_override(agent, changes)
 
-    def _check_override(self, agent: object, changes: object) -> None:
+    def _check_override(self, agent: object, changes: Mapping[str, Any]) -> None:
         if not _is_name(agent):
             problem = f"overrides must name an agent, not {agent!r}"
-            raise ConfigError(problem)
-        if not isinstance(changes, Mapping):
-            problem = f"overrides.{agent} must map fields to values, not {changes!r}"
             raise ConfigError(problem)
         _refuse_unknown(changes, _OVERRIDABLE, f"overrides.{agent}")
         try:

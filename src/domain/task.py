@@ -1,5 +1,6 @@
 """What is asked for: tasks by a user, requests to an orchestrator."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,10 @@ from muster.domain import presets
 from muster.domain.outcome import Usage
 from muster.domain.spawn_policy import SpawnPolicy, positive
 from muster.domain.tool import ToolSpec
+
+
+# C0, DEL and C1: the latter drive terminals too (U+009B is CSI).
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def _name(instance: Any, attribute: "Attribute[Any]", value: str | None) -> None:
@@ -19,7 +24,7 @@ def _name(instance: Any, attribute: "Attribute[Any]", value: str | None) -> None
             f"{attribute.name} must be a name without a leading '-', not {value!r}"
         )
         raise ValueError(problem)
-    if any(ord(character) < ord(" ") for character in value):
+    if _CONTROL.search(value):
         problem = f"{attribute.name} holds a control character: {value!r}"
         raise ValueError(problem)
 
