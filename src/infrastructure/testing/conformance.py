@@ -94,12 +94,9 @@ class OrchestratorConformance(ConformanceRig):
     async def test_ends_when_cancelled(self, orchestrator: AgentOrchestrator) -> None:
         """A cancellation ends the agent within its grace + 0.5 s."""
         invocation = Invocation(orchestrator, self.request_that_hangs())
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(invocation.run())
+        async with self.running(invocation):
             await invocation.under_way()
-            check(not task.done(), f"the agent must hang, ended: {invocation.error!r}")
-
-            await self.cancelled_in_time(task)
+            check(not invocation.is_over, f"it must hang, ended: {invocation.error!r}")
 
         invocation.check_cancelled()
 
@@ -108,13 +105,11 @@ class OrchestratorConformance(ConformanceRig):
         self, orchestrator: AgentOrchestrator
     ) -> None:
         """A cancellation may come at any step of the start."""
-        for turns in range(1, 9):
+        for turns in range(8):
             invocation = Invocation(orchestrator, self.request_that_hangs())
-            async with asyncio.TaskGroup() as group:
-                task = group.create_task(invocation.run())
+            async with self.running(invocation):
                 for _ in range(turns):
                     await asyncio.sleep(0)
-                await self.cancelled_in_time(task)
             invocation.check_cancelled()
 
     @on_a_loop
@@ -123,12 +118,10 @@ class OrchestratorConformance(ConformanceRig):
     ) -> None:
         """The clean-up goes on to its end, and the end is reported once."""
         invocation = Invocation(orchestrator, self.request_that_hangs())
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(invocation.run())
+        async with self.running(invocation):
             await invocation.under_way()
-            task.cancel()
+            invocation.cancel()
             await asyncio.sleep(0)
-            await self.cancelled_in_time(task)
 
         invocation.check_cancelled()
 
@@ -170,11 +163,8 @@ class OrchestratorConformance(ConformanceRig):
             Invocation(orchestrator, self.request_that_hangs())
             for _ in range(presets.POOL_CAPACITY)
         ]
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(each.run()) for each in invocations]
-            for each in invocations:
-                await each.under_way()
-            await self.cancelled_in_time(*tasks)
+        async with self.running(*invocations):
+            await invocations[-1].under_way()
 
         for each in invocations:
             each.check_cancelled()
@@ -194,13 +184,11 @@ class OrchestratorConformance(ConformanceRig):
     ) -> None:
         """Closing ends what is left; whoever waited can still be cancelled."""
         invocation = Invocation(orchestrator, self.request_that_hangs())
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(invocation.run())
+        async with self.running(invocation):
             await invocation.under_way()
-            async with asyncio.timeout(invocation.request.grace + 0.5 + self.slack):
+            async with asyncio.timeout(self.grace + 0.5 + self.slack):
                 await orchestrator.aclose()
             self.check_nothing_runs()
-            await self.cancelled_in_time(task)
 
         invocation.witness.check_order()
 
@@ -209,16 +197,14 @@ class OrchestratorConformance(ConformanceRig):
         """Closing one of two leaves the other's agents alone."""
         other = self.orchestrator()
         invocation = Invocation(orchestrator, self.request_that_hangs())
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(invocation.run())
+        async with self.running(invocation):
             await invocation.under_way()
             await Invocation(other, self.request_that_replies("x")).run()
             await other.aclose()
             await asyncio.sleep(0.05)
-            check(not task.done(), "closing one ended an agent of another")
+            check(not invocation.is_over, "closing one ended an agent of another")
             again = Invocation(orchestrator, self.request_that_replies("still here"))
             await again.run()
-            await self.cancelled_in_time(task)
 
         again.check_answer("still here")
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from attrs import define, field
+
 from muster.domain.agent_profile import AgentProfile
 from muster.domain.errors import JournalError, ToolNotFoundError
 from muster.domain.fleet_events import FleetEvent

@@ -3,7 +3,8 @@
 import asyncio
 import gc
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,7 @@ class ConformanceRig(ABC):
     """Override the four abstract methods; the rest has defaults. Times are seconds."""
 
     limit = 60.0  # of one test
+    grace = presets.GRACE  # of the requests below, if they name another
     slack = 5.0  # what a busy machine may add to a promised time
     large_prompt = "0123456789abcdef" * 65536  # 1 MiB
     awkward_prompts = (
@@ -72,7 +74,8 @@ class ConformanceRig(ABC):
             async with asyncio.timeout(self.limit):
                 await test(orchestrator)
         finally:
-            await orchestrator.aclose()
+            async with asyncio.timeout(self.limit):
+                await orchestrator.aclose()
         self.check_nothing_runs()
 
     async def round_of_everything(self) -> None:
@@ -84,23 +87,32 @@ class ConformanceRig(ABC):
             answer.check_answer("round")
             await Invocation(orchestrator, self.request_that_fails()).run()
             hanging = Invocation(orchestrator, self.request_that_hangs())
-            async with asyncio.TaskGroup() as group:
-                task = group.create_task(hanging.run())
+            async with self.running(hanging):
                 await hanging.under_way()
-                await self.cancelled_in_time(task)
         finally:
             await orchestrator.aclose()
         self.check_nothing_runs()
 
-    async def cancelled_in_time(self, *tasks: asyncio.Task[None]) -> None:
-        """Cancels the tasks and holds them to the port's promise."""
-        bound = presets.GRACE + 0.5 + self.slack
+    @asynccontextmanager
+    async def running(self, *invocations: Invocation) -> AsyncIterator[None]:
+        """Runs them side by side, and at the end of the block ends them in time."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(each.run()) for each in invocations]
+                await asyncio.sleep(0)
+                yield
+                await self._cancel_in_time(tasks)
+        except BaseExceptionGroup as errors:
+            # Nothing but the block raises: what agents raise is kept by invocations.
+            raise errors.exceptions[0] from None
+
+    async def _cancel_in_time(self, tasks: list[asyncio.Task[None]]) -> None:
         for task in tasks:
             task.cancel()
+        bound = self.grace + 0.5 + self.slack
         _, late = await asyncio.wait(tasks, timeout=bound)
-        check(
-            not late, f"{len(late)} of {len(tasks)} still run {bound:g} s after cancel"
-        )
+        problem = f"{len(late)} of {len(tasks)} still run {bound:g} s after cancel"
+        check(not late, problem)
 
     def check_nothing_runs(self) -> None:
         """No task but those of the test itself, and nothing in the world."""

@@ -3,6 +3,7 @@
 import asyncio
 import pickle
 import threading
+from typing import Any
 
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
 from muster.domain.errors import AgentInvocationError
@@ -60,9 +61,11 @@ class Invocation:
         self.answer: AgentOutput | None = None
         self.error: BaseException | None = None
         self._orchestrator = orchestrator
+        self._task: asyncio.Task[Any] | None = None
 
     async def run(self) -> None:
         """Waits for the end; a cancellation passes through, an error is kept."""
+        self._task = asyncio.current_task()
         try:
             self.answer = await self._orchestrator.invoke(self.request, self.witness)
         except asyncio.CancelledError as error:
@@ -70,6 +73,16 @@ class Invocation:
             raise
         except Exception as error:  # noqa: BLE001 - judged by the test
             self.error = error
+
+    def cancel(self) -> None:
+        """Cancels the task that runs it."""
+        if self._task is not None:
+            self._task.cancel()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether ``invoke`` has returned or raised."""
+        return self.answer is not None or self.error is not None
 
     async def under_way(self, patience: float = 1.0) -> None:
         """Returns when something was reported, or after ``patience`` seconds."""
