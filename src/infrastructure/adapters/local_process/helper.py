@@ -1,9 +1,9 @@
 """The host's side of the helper process: its start, its end, and what it is asked."""
 
-import array
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from typing import Final
 
 from muster.domain import presets
 from muster.infrastructure.adapters.local_process import station
+from muster.infrastructure.adapters.local_process.launch_message import send_with
 
 SCRIPT: Final = str(Path(__file__).with_name("keeper.py"))
 # What a Python of odd build needs to find its own libraries.
@@ -45,22 +46,23 @@ class Helper:
         self._socket.setblocking(False)  # noqa: FBT003
         loop.add_reader(self._socket.fileno(), self._hear)
 
-    @property
-    def pid(self) -> int:
+    def fork(self, name: int, fd: int) -> int:
+        """Have a keeper forked that talks over `fd`; our pid. Raises `OSError`."""
+        self._wake()
+        send_with(self._socket, station.encode(station.FORK, name), [fd])
         return self._process.pid
-
-    def fork(self, name: int, fd: int) -> None:
-        """Have a keeper forked that talks over `fd`. Raises when that can't be sent."""
-        rights = array.array("i", [fd])
-        self._socket.sendmsg(
-            [station.encode(station.FORK, name)],
-            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)],
-        )
 
     def sweep(self, name: int) -> None:
         """Have a keeper killed, and its family with it."""
+        self._wake()
         with contextlib.suppress(OSError):
             self._socket.send(station.encode(station.SWEEP, name))
+
+    def _wake(self) -> None:
+        # An agent may have stopped it. The process is not reaped before `end`, so that
+        # its number is no stranger's.
+        with contextlib.suppress(OSError):
+            os.kill(self._process.pid, signal.SIGCONT)
 
     async def aclose(self) -> None:
         """Hang up, and wait until it has gone; kill it if that takes too long."""
@@ -70,7 +72,7 @@ class Helper:
             bound = presets.HOST_DEATH_GRACE + presets.KILL_BOUND
             await asyncio.wait([self._ended], timeout=bound)
         self._on_death = lambda: None
-        self._end()
+        self.end()
 
     def _hear(self) -> None:
         try:
@@ -80,13 +82,14 @@ class Helper:
         except OSError:
             data = b""
         if not data:
-            self._end()
+            self.end()
             return
         kind, *news = station.decode(data)
         if kind == station.SWEPT:
             self._on_swept(*news)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Reap it; its death is told if it was not told yet."""
         if self._ended.done():
             return
         self._ended.set_result(None)

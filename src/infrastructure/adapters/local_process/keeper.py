@@ -284,16 +284,19 @@ class Helper(station.Station):
                 os.kill(pid, signal.SIGKILL)  # our own, and unreaped
 
     def reap(self) -> bool:
-        """Take note of the dead; whether nobody is left."""
+        """Take note of the dead, wake the stopped; whether nobody is left."""
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
             except ChildProcessError:
                 self.sweep(monotonic())
                 return True
             if pid == 0:
                 return False
-            if pid in self.keepers:
+            if os.WIFSTOPPED(status):
+                if pid in self.keepers:  # by its agent: it would miss the agent's end
+                    os.kill(pid, signal.SIGCONT)
+            elif pid in self.keepers:
                 name = self.keepers.pop(pid)
                 if status:
                     self.lost.append(name)

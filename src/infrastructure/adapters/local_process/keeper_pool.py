@@ -5,16 +5,13 @@ when none is idle, and watches that both do what they promise. No thread, no tas
 signal handler: one reader per keeper.
 """
 
-import array
 import asyncio
 import contextlib
 import errno
 import itertools
-import os
 import socket
 import sys
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 from muster.domain import presets
@@ -26,8 +23,13 @@ from muster.infrastructure.adapters.local_process.child import (
     Stage,
 )
 from muster.infrastructure.adapters.local_process.helper import Helper
+from muster.infrastructure.adapters.local_process.launch_message import (
+    encode_request,
+    send_launch,
+)
 
 SIGKILLED: Final = -9
+LOOK: Final = 0.01
 
 
 class KeptChild:
@@ -95,6 +97,7 @@ class Keeper:
         "loop",
         "name",
         "pid",
+        "session",
     )
 
     def __init__(self, pool: "KeeperPool", name: int, own: socket.socket) -> None:
@@ -105,16 +108,17 @@ class Keeper:
         self.child: KeptChild | None = None
         self.loop = pool.loop
         self.name = name
-        self.pid = 0
+        self.pid = 0  # once it has started something
+        self.session = 0  # the helper's pid: a keeper lives in its session
         self.loop.add_reader(own.fileno(), self._hear)
 
-    async def run(self, launch: Launch) -> KeptChild:
-        """Start a child here."""
+    async def run(self, launch: Launch, request: bytes) -> KeptChild:
+        """Start a child here. EPIPE: the keeper had ended before it was asked."""
         self.child = child = KeptChild(self)
         self._starting = starting = self.loop.create_future()
         bound = self.loop.call_later(presets.START_BOUND, self._start_overdue)
         try:
-            self._request(launch)
+            send_launch(self._socket, request, launch)
             await starting
         except LaunchError as error:
             error.filename = launch.cwd if error.stage == "cwd" else launch.executable
@@ -133,22 +137,6 @@ class Keeper:
         finally:
             bound.cancel()
         return child
-
-    def _request(self, launch: Launch) -> None:
-        files = [launch.stdin, launch.stdout, launch.stderr]
-        request = encode_request(launch)
-        if len(request) <= station.MAX_MESSAGE:
-            self._send_with(request, files)
-            return
-        with tempfile.TemporaryFile(buffering=0) as file:
-            write_all(file.fileno(), request)
-            self._send_with(station.encode(station.IN_FILE), [*files, file.fileno()])
-
-    def _send_with(self, message: bytes, files: Iterable[int]) -> None:
-        rights = array.array("i", files)
-        self._socket.sendmsg(
-            [message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
-        )
 
     def send(self, message: bytes) -> None:
         """Tell the keeper; if it is dead, its end is news that is under way."""
@@ -276,10 +264,18 @@ class KeeperPool:
 
     async def start(self, launch: Launch) -> KeptChild:
         async with self._turns:
-            if self._closed:
-                raise LaunchError(errno.ESHUTDOWN, launch.executable, "fork")
-            keeper = self._idle.pop() if self._idle else self._new_keeper(launch)
-            return await keeper.run(launch)
+            request = encode_request(launch)
+            while True:
+                if self._closed:
+                    raise LaunchError(errno.ESHUTDOWN, launch.executable, "fork")
+                fresh = not self._idle
+                keeper = self._new_keeper(launch) if fresh else self._idle.pop()
+                try:
+                    return await keeper.run(launch, request)
+                except LaunchError as error:
+                    # An idle keeper may have been killed, and its end not yet read.
+                    if fresh or error.errno != errno.EPIPE:
+                        raise
 
     async def aclose(self) -> None:
         self._closed = True
@@ -301,25 +297,31 @@ class KeeperPool:
     def _new_keeper(self, launch: Launch) -> Keeper:
         self.loop = asyncio.get_running_loop()
         try:
-            if self._helper is None:
-                self._helper = Helper(
-                    self.loop, self._python, self._without, self._swept, self._orphaned
-                )
             own, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with other:
+                own.setblocking(False)  # noqa: FBT003
+                keeper = Keeper(self, next(self._names), own)
+                self._keepers[keeper.name] = keeper
+                try:
+                    keeper.session = self._fork(keeper.name, other.fileno())
+                except BaseException:
+                    keeper.discard()
+                    raise
         except OSError as error:
             code = error.errno or errno.EIO
             raise LaunchError(code, launch.executable, "fork") from error
-        with other:
-            own.setblocking(False)  # noqa: FBT003
-            keeper = Keeper(self, next(self._names), own)
-            self._keepers[keeper.name] = keeper
-            try:
-                self._helper.fork(keeper.name, other.fileno())
-            except OSError as error:
-                keeper.discard()
-                code = error.errno or errno.EIO
-                raise LaunchError(code, launch.executable, "fork") from error
         return keeper
+
+    def _fork(self, name: int, fd: int) -> int:
+        if self._helper is not None:
+            try:
+                return self._helper.fork(name, fd)
+            except BrokenPipeError:  # it was killed, and its end not yet read
+                self._helper.end()
+        self._helper = Helper(
+            self.loop, self._python, self._without, self._swept, self._orphaned
+        )
+        return self._helper.fork(name, fd)
 
     def rest(self, keeper: Keeper) -> None:
         """A keeper has nobody left: it may serve again."""
@@ -350,14 +352,17 @@ class KeeperPool:
         if self._helper is not None:
             self._helper.sweep(keeper.name)
 
-    def sweep_alone(self, keeper: Keeper) -> None:
+    def sweep_alone(self, keeper: Keeper, rounds: int = presets.LONE_SWEEPS) -> None:
         """Neither keeper nor helper can be counted on: end whom we can find."""
         if keeper.child is None:
             return
         self._lost.pop(keeper.name, None)
         keeper.discard()
-        alive = processes.kill_session(keeper.child.pid)
-        keeper.swept(Gone(0, tuple(alive), lost=True))
+        alive = processes.kill_abandoned(keeper.child.pid, keeper.pid, keeper.session)
+        if alive and rounds:
+            self.loop.call_later(LOOK, self.sweep_alone, keeper, rounds - 1)
+        else:
+            keeper.swept(Gone(0, tuple(alive), lost=True))
 
     def _swept(self, name: int, leftovers: int, unkillable: tuple[int, ...]) -> None:
         keeper = self._lost.pop(name, None) or self._keepers.get(name)
@@ -372,43 +377,10 @@ class KeeperPool:
             keeper.discard()
         for keeper in [*self._lost.values()]:
             self.sweep_alone(keeper)
+        bound = presets.HOST_DEATH_GRACE + 2 * presets.KILL_BOUND
+        for keeper in self._keepers.values():
+            self.loop.call_later(bound, self._overdue_orphan, keeper, keeper.child)
 
-
-def encode_request(launch: Launch) -> bytes:
-    """A launch as a keeper reads it: bytes, so that no locale matters there."""
-    try:
-        return station.encode(
-            station.RUN,
-            os.fsencode(launch.executable),
-            [os.fsencode(word) for word in launch.argv],
-            encode_environment(launch.env),
-            os.fsencode(absolute(launch.cwd)),
-            int(launch.stop_signal),
-        )
-    except UnicodeEncodeError as error:
-        raise LaunchError(errno.EILSEQ, launch.executable, "exec") from error
-
-
-def encode_environment(env: Mapping[str, str]) -> dict[bytes, bytes]:
-    encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
-    return {
-        name.encode(encoding, errors): value.encode(encoding, errors)
-        for name, value in env.items()
-    }
-
-
-def absolute(cwd: str | None) -> str:
-    """The folder to start in, by a name that holds in another process."""
-    if cwd is not None and cwd.startswith("/"):
-        return cwd
-    try:
-        here = os.getcwd()  # noqa: PTH109 (30 us less per start)
-    except OSError:  # deleted under us: a child could still be started in it
-        here = f"/proc/{os.getpid()}/cwd"
-    return f"{here}/{cwd}" if cwd else here
-
-
-def write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+    def _overdue_orphan(self, keeper: Keeper, child: KeptChild | None) -> None:
+        if child is not None and keeper.child is child:
+            self.sweep_alone(keeper)

@@ -141,12 +141,19 @@ def session(leader: int) -> dict[int, bytes]:
     return members
 
 
-def kill_session(leader: int) -> list[int]:
-    """SIGKILL a session; the pids that were found in it."""
-    members = session(leader) if leader > 1 else {}
-    for pid in members:
-        send_signal(pid, signal.SIGKILL, lambda fields: fields[3] == b"%d" % leader)
-    return [*members]
+def kill_abandoned(leader: int, keeper: int, keepers_session: int) -> list[int]:
+    """SIGKILL a keeper that can't be talked to, its descent, its agent's session.
+
+    Returns whom it found. The keeper is known by its session, the helper's.
+    """
+    family = session(leader) if leader > 1 else {}
+    fields = stat(keeper) if keeper > 1 else []
+    if fields and fields[3] == b"%d" % keepers_session:
+        for pid in (*descent(keeper), keeper):
+            family[pid] = b"".join(stat(pid)[19:20])
+    for pid, born in family.items():
+        send_signal(pid, signal.SIGKILL, lambda found, b=born: found[19] == b)  # type: ignore[misc]
+    return [*family]
 
 
 def spawn(

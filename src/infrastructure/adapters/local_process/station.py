@@ -24,7 +24,7 @@ else:
 CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 MAX_MESSAGE = 64 * 1024  # above it a request travels in a file
 LOOK = 0.1  # how often the degraded ways look, where nothing wakes them
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 FOREVER = float("inf")
 
 # What the host says, to the helper (fork, sweep) and to a keeper.
@@ -73,13 +73,16 @@ class Ways:
 
 
 def become_subreaper() -> bool:
-    """Adopt orphans from now on. Forks don't inherit it."""
+    """Adopt orphans from now on, and wake when orphaned. Forks don't inherit it."""
     try:
         import ctypes  # noqa: PLC0415 (a Python may be built without it)
 
         prctl = ctypes.CDLL(None, use_errno=True).prctl
     except (ImportError, OSError, AttributeError):
         return False
+    # If an agent has stopped us, our parent's death must wake us. (It is sent at the
+    # end of the parent's *thread* as well, where it does nothing.)
+    prctl(PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
     return bool(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
 
