@@ -1,6 +1,7 @@
 """What hypothesis needs to know about muster's values."""
 
 from hypothesis import strategies as st
+
 from muster.domain.outcome import (
     Attempt,
     Evidence,
@@ -89,7 +90,7 @@ def spawn_results(draw: st.DrawFn) -> SpawnResult:
             simulated=st.booleans(),
             recovery_path=st.lists(
                 st.sampled_from(["retry:1", "retry:2", "fallback"]), max_size=3
-            ).map(tuple),
+            ),
             leftovers=st.integers(0, 10),
         )
     )

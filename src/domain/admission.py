@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Final
 
 from attrs import frozen
+
 from muster.domain.outcome import FailureCause
 
 

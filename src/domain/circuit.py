@@ -4,6 +4,7 @@ import math
 from enum import StrEnum
 
 from attrs import Factory, define, frozen
+
 from muster.domain.admission import Blocked
 from muster.domain.outcome import FailureCause
 

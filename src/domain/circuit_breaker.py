@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
+
 from muster.domain import presets
 from muster.domain.adhoc import is_adhoc_name
 from muster.domain.admission import NEUTRAL, Blocked, Outcome
@@ -83,18 +84,10 @@ class CircuitBreaker:
         """
         if agent is None:
             return _EXEMPT
-        # Taken out and put back: the dict's order is the order of use.
-        circuit = self._closed.pop(agent, None)
+        circuit = self._opened.get(agent) if self._opened else None
         if circuit is None:
-            circuit = self._opened.get(agent)
-            if circuit is not None:
-                return self._admit_to_opened(agent, circuit, now, chain, lease)
-            circuit = Circuit()
-            self._make_room()
-        self._closed[agent] = circuit
-        permit = Permit(agent, self._chain_of(agent, chain), circuit)
-        circuit.admit(permit, presets.BREAKER_COHORT)
-        return permit
+            return self._admit_to_closed(agent, chain)
+        return self._admit_to_opened(agent, circuit, now, chain, lease)
 
     def settle(
         self, permit: Permit, outcome: Outcome | FailureCause, now: float
@@ -214,6 +207,31 @@ class CircuitBreaker:
     def _threshold_of(self, is_adhoc: bool) -> int:  # noqa: FBT001 (see is_adhoc)
         return self.adhoc_failure_threshold if is_adhoc else self.failure_threshold
 
+    def _admit_to_closed(self, agent: str, chain: Permit | None = None) -> Permit:
+        # Taken out and put back: the dict's order is the order of use.
+        circuit = self._closed.pop(agent, None)
+        if circuit is None:
+            circuit = Circuit()
+            self._make_room()
+        self._closed[agent] = circuit
+        permit = Permit(agent, self._chain_of(agent, chain), circuit)
+        circuit.admit(permit, presets.BREAKER_COHORT)
+        return permit
+
+    def _lend_probe(
+        self,
+        agent: str,
+        circuit: Circuit,
+        now: float,
+        chain: Permit | None = None,
+        lease: float = presets.BREAKER_PROBE_LEASE,
+        *,
+        claim: bool = False,
+    ) -> Permit:
+        probe = Permit(agent, self._chain_of(agent, chain), circuit, is_probe=True)
+        circuit.lend_probe(probe, now, lease, claim=claim)
+        return probe
+
     def _admit_to_opened(
         self,
         agent: str,
@@ -228,9 +246,7 @@ class CircuitBreaker:
         is_taken = circuit.probe_is_out(now) and (claim or not circuit.probe_is_claim)
         state = circuit.state(now, self.reset_timeout)
         if state is CircuitState.HALF_OPEN and not is_taken:
-            probe = Permit(agent, self._chain_of(agent, chain), circuit, is_probe=True)
-            circuit.lend_probe(probe, now, lease, claim=claim)
-            return probe
+            return self._lend_probe(agent, circuit, now, chain, lease, claim=claim)
         if chain is None or chain.agent != agent:
             return circuit.refusal(now, self.reset_timeout)
         others = sum(each != chain.chain for each in circuit.opened_by)
@@ -264,26 +280,20 @@ class CircuitBreaker:
             return
         circuit = self._closed.get(agent)
         permit = circuit.oldest_in_flight(agent) if circuit else None
+        if permit is None and outcome not in NEUTRAL:
+            permit = self._admit_to_closed(agent)
         if permit is not None:
             self.settle(permit, outcome, now)
-        elif outcome not in NEUTRAL:
-            self._settle_answer(self.admit(agent, now), outcome, now)
 
     def _report_to_opened(
         self, agent: str, circuit: Circuit, outcome: Outcome | FailureCause, now: float
     ) -> None:
         circuit.set_back(now)
         if circuit.state(now, self.reset_timeout) is CircuitState.HALF_OPEN:
-            probe = circuit.probe or self._admit_to_opened(agent, circuit, now, None)
-            self._settle_answer(probe, outcome, now)
+            probe = circuit.probe or self._lend_probe(agent, circuit, now)
+            self.settle(probe, outcome, now)
         elif outcome != Outcome.SUCCESS and outcome not in NEUTRAL:
             self._count(circuit, outcome, 0, now)
-
-    def _settle_answer(
-        self, answer: Permit | Blocked, outcome: Outcome | FailureCause, now: float
-    ) -> None:
-        if isinstance(answer, Permit):
-            self.settle(answer, outcome, now)
 
     def _count(self, circuit: Circuit, outcome: str, chain: int, now: float) -> None:
         is_unnamed = outcome == Outcome.FAILURE

@@ -209,7 +209,7 @@ class SpawnResult:
     truncated: bool = False
     output_path: str | None = None
     simulated: bool = False
-    recovery_path: list[str] = field(factory=list, converter=list)
+    recovery_path: list[str] = field(factory=list)
     leftovers: int = 0
 
     def __attrs_post_init__(self) -> None:

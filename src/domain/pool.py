@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from attrs import define, field
+
 from muster.domain import presets
 from muster.domain.errors import AgentPoolExhaustedError
 from muster.domain.spawn_policy import at_least_one

@@ -3,6 +3,7 @@
 from typing import Any
 
 from attrs import define, field
+
 from muster.domain.outcome import FailureCause
 
 _PERCENT = 100.0

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from attrs import Attribute, asdict, evolve, field, fields, frozen
+
 from muster.domain import backoff, presets
 from muster.domain.errors import ConfigError, UnknownPresetError
 from muster.domain.spawn_policy import count, duration

@@ -6,6 +6,7 @@ by the retries that it causes (the retry throttling of gRPC).
 """
 
 from attrs import define, field
+
 from muster.domain import presets
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self
 
 from attrs import Attribute, field, frozen
+
 from muster.domain import backoff, presets
 from muster.domain.errors import UnknownPresetError
 

@@ -5,6 +5,7 @@ from typing import get_args
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from muster.domain.backoff import Jitter, Strategy, delay
 
 JITTERS = get_args(Jitter)
@@ -85,6 +86,7 @@ def test_no_overflow_and_no_66_seconds_at_a_cap_of_60(jitter: Jitter) -> None:
     jitter="full",
 )
 def test_always_within_the_cap(
+    *,
     n: int,
     draw: float,
     strategy: Strategy,

@@ -11,6 +11,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+
 from muster.domain.circuit_breaker import Blocked, CircuitBreaker, Outcome, Permit
 from muster.domain.outcome import FailureCategory, FailureCause
 
@@ -95,10 +96,15 @@ class BreakerMachine(RuleBasedStateMachine):
         super().__init__()
         self.breaker = CircuitBreaker()
         self.now = 0.0
-        self.models = {"planner": Model(False), "adhoc-1": Model(True)}
+        self.models = {
+            "planner": Model(is_adhoc=False),
+            "adhoc-1": Model(is_adhoc=True),
+        }
         self.permits: list[tuple[str, Permit, Try]] = []
 
-    def expected(self, agent: str, task: object, lease: float, kept: bool) -> Try | str:
+    def expected(
+        self, agent: str, task: object, lease: float, *, kept: bool
+    ) -> Try | str:
         """The attempt that is admitted, or the words of the refusal."""
         model = self.models[agent]
         state = model.state(self.now)
@@ -108,7 +114,9 @@ class BreakerMachine(RuleBasedStateMachine):
             model.tries = [*model.tries, each][-20:]
             return each
         if state == "half_open" and not model.probe_out(self.now):
-            model.probe = Try(task, model.era, True, lease_ends=self.now + lease)
+            model.probe = Try(
+                task, model.era, is_probe=True, lease_ends=self.now + lease
+            )
             return model.probe
         others = sum(culprit is not task for culprit in model.culprits)
         if kept and others < model.enough:

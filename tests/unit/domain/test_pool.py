@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
 from muster.domain.errors import AgentPoolExhaustedError
 from muster.domain.pool import AgentPool
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
 from muster.domain.errors import InvalidTransitionError
 from muster.domain.recovery import RecoveryState, RecoveryStateMachine
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from muster.domain.errors import ConfigError, UnknownPresetError
 from muster.domain.recovery_policy import RecoveryPolicy
-
 from tests.strategies import names, recovery_fields, recovery_policies
 
 
@@ -28,6 +28,7 @@ def config(**recovery: Any) -> dict[str, Any]:
     ],
 )
 def test_presets(
+    *,
     name: str,
     retries: int,
     fallback: bool,
