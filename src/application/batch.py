@@ -6,8 +6,8 @@ from typing import Protocol
 
 from attrs import Factory, define, field, frozen
 
+from muster.application.ports.agent_orchestrator import AgentOrchestrator
 from muster.application.supervision import Attempt as RunningAttempt
-from muster.application.supervision import AttemptOutcome
 from muster.domain.circuit_breaker import Permit
 from muster.domain.lane import Lane
 from muster.domain.outcome import Attempt, Failure, SpawnResult
@@ -45,20 +45,33 @@ class BatchOptions:
     on_output: OnOutput | None = None
 
 
+@frozen(eq=False)
+class Route:
+    """What all tasks of one kind have in common. Seconds.
+
+    ``lane`` and ``recovery`` are None in a batch that makes one attempt per task.
+    """
+
+    spec: ToolSpec
+    orchestrator: AgentOrchestrator
+    model: str | None
+    policy: SpawnPolicy
+    first_look: float
+    probe_lease: float
+    lane: Lane | None = None
+    recovery: RecoveryPolicy | None = None
+
+
 @define(eq=False)
 class Job:
     """One task on its way to its result. Moments are the loop's time."""
 
     index: int
     task: SpawnTask
-    spec: ToolSpec | None = None
-    policy: SpawnPolicy | None = None
-    model: str | None = None
-    lane: Lane | None = None
-    recovery: RecoveryPolicy | None = None
+    route: Route | None = None
     machine: RecoveryStateMachine | None = None
     agent: str | None = None
-    started_at: float | None = None
+    started_at: float = 0.0
     deadline_at: float = inf
     attempts: list[Attempt] = Factory(list)
     permit: Permit | None = None
@@ -66,17 +79,22 @@ class Job:
     free_retries: int = 0
     delay_before: float = 0.0
     last_failure: Failure | None = None
-    last: AttemptOutcome | None = None
+    last: RunningAttempt | None = None
     running: RunningAttempt | None = None
     session_id: str | None = None
     first_failed_at: float | None = None
     awaits_token: bool = False
-    simulated: bool = False
 
     @property
     def agent_id(self) -> str:
         """What reports call the agent of this task."""
         return self.task.agent or "llm"
+
+    @property
+    def way(self) -> Route:
+        """The route, of a job that has one."""
+        assert self.route is not None  # noqa: S101 - set before any attempt
+        return self.route
 
     @property
     def recovery_path(self) -> list[str]:
@@ -92,7 +110,7 @@ class Job:
 class BatchObserver(Protocol):
     """Whoever keeps books over a batch."""
 
-    def attempt_ended(self, job: Job, outcome: AttemptOutcome) -> None:
+    def attempt_ended(self, job: Job, outcome: RunningAttempt) -> None:
         """An attempt of a job is over."""
         ...
 
@@ -120,7 +138,7 @@ class Tally:
     failed_tasks: int = 0
     total_tasks: int = 0
 
-    def attempt_ended(self, job: Job, outcome: AttemptOutcome) -> None:
+    def attempt_ended(self, job: Job, outcome: RunningAttempt) -> None:
         """Books an early end and the life signs of an attempt."""
         failure = outcome.failure
         if outcome.early and failure is not None:

@@ -51,6 +51,7 @@ class FleetEngine:
     async def aclose(self) -> None:
         """Ends whatever still runs. Calling it again does nothing."""
         self.stop("the fleet was closed")
+        self.context.first_looks.close()
         await self.closing.aclose()
 
     @property

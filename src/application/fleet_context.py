@@ -12,6 +12,7 @@ from muster.application.ports.event_sink import EventSink
 from muster.application.ports.journal import Journal
 from muster.application.ports.randomness import Randomness
 from muster.application.ports.tool_registry import ToolRegistry
+from muster.application.supervision import FirstLooks
 from muster.domain import presets
 from muster.domain.circuit_breaker import CircuitBreaker
 from muster.domain.fleet_events import FleetEvent
@@ -56,6 +57,7 @@ class FleetContext:
     policies: dict[str, SpawnPolicy] = field(factory=dict)
     metrics: RecoveryMetrics = field(factory=RecoveryMetrics)
     wants_output: bool = False
+    first_looks: FirstLooks = field(factory=FirstLooks, init=False)
     active: set[Stoppable] = field(factory=set, init=False)
 
     def policy(self, policy: SpawnPolicy | str | None) -> SpawnPolicy:

@@ -4,7 +4,7 @@ from attrs import define
 
 from muster.application.batch import BatchObserver, BatchOptions, Job
 from muster.application.fleet_context import FleetContext
-from muster.application.supervision import AttemptOutcome, Observer
+from muster.application.supervision import Attempt, Observer
 from muster.domain.events import RateLimited
 from muster.domain.fleet_events import (
     AttemptEnded,
@@ -29,27 +29,34 @@ class Narrator:
     books: BatchObserver | None = None
     seen: int = 0
 
-    def observer(self, job: Job) -> Observer | None:
-        """Who watches an attempt of ``job``, where anybody wants to know."""
-        wanted = self.options.on_output is not None or self.fleet.sink is not None
-        return JobObserver(job, self) if wanted or job.lane is not None else None
+    @property
+    def has_listeners(self) -> bool:
+        """Whether anybody wants to hear anything; a lane that learns counts."""
+        options = self.options
+        callbacks = options.on_output or options.on_progress or options.on_recovery
+        books = self.books or self.fleet.sink
+        return bool(callbacks or books or options.recovers)
+
+    def observer(self, job: Job) -> Observer:
+        """Who watches an attempt of ``job``."""
+        return JobObserver(job, self)
 
     def starting(self, job: Job, number: int) -> None:
         """An attempt begins."""
         if self.options.on_progress and number == 1:
             self._progress(job, "Starting")
-        if self.fleet.sink is not None and job.spec is not None:
+        if self.fleet.sink is not None:
             event = AttemptStarted(
                 job.index,
                 job.task.task_id,
                 job.agent_id,
-                job.spec.name,
+                job.way.spec.name,
                 number,
                 job.fallback,
             )
             self.fleet.emit(event)
 
-    def attempt_ended(self, job: Job, outcome: AttemptOutcome) -> None:
+    def attempt_ended(self, job: Job, outcome: Attempt) -> None:
         """An attempt is over."""
         if self.books:
             self.books.attempt_ended(job, outcome)
@@ -157,7 +164,7 @@ class JobObserver(Observer):
         )
 
     def rate_limited(self, event: RateLimited) -> None:
-        lane = self._job.lane
+        lane = self._job.way.lane
         if lane is not None:
             self._narrator.fleet.lanes.note(
                 lane, retry_after=event.retry_after, resets_at=event.resets_at

@@ -77,7 +77,7 @@ def next_step(
     job: Job, failure: Failure, *, now: float, draw: float, budget: RetryBudget
 ) -> Step:
     """Decides what follows ``failure``; spends the budget if it says `Retry`."""
-    cause, recovery = failure.cause, job.recovery
+    cause, recovery = failure.cause, job.way.recovery
     is_over = now >= job.deadline_at or job.fallback
     if recovery is None or is_over or not cause.is_agent_failure:
         return GiveUp()
@@ -94,7 +94,7 @@ def next_step(
 
 def may_fall_back(job: Job, cause: FailureCause) -> bool:
     """Whether a direct call could do better than the agent that failed so."""
-    recovery = job.recovery
+    recovery = job.way.recovery
     if recovery is None or not recovery.fallback_to_llm or job.fallback:
         return False
     if recovery.fallback_tool is not None:
@@ -134,15 +134,18 @@ def _retry(
 
 def _costs_nothing(job: Job, cause: FailureCause, now: float) -> bool:
     # A start that met a rate limit and produced nothing was no try at all.
-    if cause is not FailureCause.RATE_LIMIT or job.last is None or job.last.produced:
+    if (
+        cause is not FailureCause.RATE_LIMIT
+        or job.last is None
+        or job.last.stdout_bytes
+    ):
         return False
     if job.task.timeout is not None:
         return True
-    if job.spec is None or not job.spec.is_agent:
+    if not job.way.spec.is_agent:
         return job.free_retries < presets.FREE_RETRIES_OF_PROGRAMS
     # Without a deadline of the task, as long as one attempt may last.
-    limit = job.policy.timeout.hard_limit if job.policy else 0.0
-    return job.started_at is not None and now < job.started_at + limit
+    return now < job.started_at + job.way.policy.timeout.hard_limit
 
 
 def _too_late(delay: float) -> str:

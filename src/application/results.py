@@ -1,13 +1,14 @@
 """Builds the result of a task from its last attempt and its way there."""
 
 from muster.application.batch import Job
-from muster.application.supervision import AttemptOutcome
+from muster.application.supervision import Attempt
+from muster.domain.outcome import Attempt as AttemptRecord
 from muster.domain.outcome import Failure, SpawnResult, Usage
 
 _NOT_STARTED = -1
 
 
-def result_of(job: Job, outcome: AttemptOutcome, took: float) -> SpawnResult:
+def result_of(job: Job, outcome: Attempt, took: float) -> SpawnResult:
     """The result of a task whose last attempt succeeded; ``took`` in seconds."""
     output, ended = outcome.output, outcome.ended
     return SpawnResult(
@@ -18,7 +19,7 @@ def result_of(job: Job, outcome: AttemptOutcome, took: float) -> SpawnResult:
         task_index=job.index,
         task_id=job.task.task_id,
         agent=job.task.agent,
-        tool=job.spec.name if job.spec else None,
+        tool=job.route.spec.name if job.route else None,
         fallback=job.fallback,
         original_agent=job.task.agent if job.fallback else None,
         retry_count=job.retries,
@@ -49,7 +50,7 @@ def failed_result(job: Job, failure: Failure, took: float) -> SpawnResult:
         task_index=job.index,
         task_id=job.task.task_id,
         agent=job.task.agent,
-        tool=job.spec.name if job.spec else None,
+        tool=job.route.spec.name if job.route else None,
         fallback=job.fallback,
         original_agent=job.task.agent if job.fallback else None,
         retry_count=job.retries,
@@ -61,9 +62,30 @@ def failed_result(job: Job, failure: Failure, took: float) -> SpawnResult:
         usage=_usage(job),
         truncated=ended is not None and ended.truncated,
         output_path=ended.output_path if ended else None,
-        simulated=job.simulated,
+        simulated=job.route is not None
+        and job.route.orchestrator.capabilities.simulated,
         recovery_path=job.recovery_path,
         leftovers=ended.leftovers if ended else 0,
+    )
+
+
+def attempt_record(
+    job: Job, attempt: Attempt, number: int, started_at: float
+) -> AttemptRecord:
+    """What is kept of one attempt; ``started_at`` in epoch seconds."""
+    ended = attempt.ended
+    return AttemptRecord(
+        number,
+        job.agent,
+        job.way.spec.name,
+        started_at,
+        attempt.duration,
+        None if ended is None else ended.exit_code,
+        attempt.failure,
+        job.delay_before,
+        job.fallback,
+        attempt.session_id,
+        attempt.usage,
     )
 
 

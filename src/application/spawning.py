@@ -11,20 +11,21 @@ from math import inf
 from attrs import define, evolve, field
 
 from muster.application import recovery
-from muster.application.batch import BatchObserver, BatchOptions, Job
+from muster.application.batch import BatchObserver, BatchOptions, Job, Route
 from muster.application.concurrency import JobQueue, max_waiting, work_off
 from muster.application.fleet_context import FleetContext
 from muster.application.narration import Narrator
-from muster.application.results import failed_result, result_of
-from muster.application.supervision import Attempt, AttemptOutcome
+from muster.application.results import attempt_record, failed_result, result_of
+from muster.application.supervision import Attempt, first_look_after
 from muster.domain import presets
 from muster.domain.admission import Blocked, Outcome
 from muster.domain.errors import MusterError, ToolNotFoundError
-from muster.domain.lane import Admitted, Wait
-from muster.domain.outcome import Attempt as AttemptRecord
+from muster.domain.lane import Admitted, Lane, Parked, Wait
 from muster.domain.outcome import Failure, FailureCause, SpawnResult
 from muster.domain.recovery import RecoveryState, RecoveryStateMachine
+from muster.domain.spawn_policy import SpawnPolicy
 from muster.domain.task import AgentRequest, SpawnTask
+from muster.domain.tool import ToolSpec
 
 Deliver = Callable[[Job, SpawnResult], None]
 
@@ -38,14 +39,19 @@ class Spawning:
     deliver: Deliver
     books: BatchObserver | None = None
     room: asyncio.Semaphore | None = None
+    _loop: asyncio.AbstractEventLoop = field(init=False)
     _narrator: Narrator = field(init=False)
+    _is_told: bool = field(default=True, init=False)
     _queue: JobQueue[Job] = field(init=False)
     _running: set[Job] = field(factory=set, init=False)
+    _routes: dict[object, Route] = field(factory=dict, init=False)
     _stopped: Failure | None = field(default=None, init=False)
 
     async def run(self, tasks: Iterable[SpawnTask]) -> None:
         """Delivers one result per task, as they end. A cancellation leaves no agent."""
+        self._loop = asyncio.get_running_loop()
         self._narrator = Narrator(self.fleet, self.options, self.books)
+        self._is_told = self._narrator.has_listeners
         workers = self.options.max_concurrent
         self._queue = JobQueue(
             self._jobs(tasks),
@@ -76,19 +82,19 @@ class Spawning:
     def _jobs(self, tasks: Iterable[SpawnTask]) -> Iterator[Job]:
         for index, task in enumerate(tasks):
             self._narrator.seen = index + 1
-            yield Job(index, task)
+            yield Job(index, task, agent=task.agent)
 
     async def _advance(self, job: Job) -> None:
-        if self.room is not None and job.spec is None:
-            await self.room.acquire()
         try:
             if self._stopped is not None:
                 await self._fail(job, self._stopped)
+            elif job.route is None:
+                await self._begin(job)
             elif job.awaits_token and job.last_failure is not None:
                 job.awaits_token = False
                 await self._after_failure(job, job.last_failure)
-            elif job.spec is not None or await self._prepare(job):
-                await self._next_attempt(job)
+            else:
+                await self._next_attempt(job, job.route)
         except MusterError as error:
             await self._fail(job, Failure(FailureCause.UNKNOWN, str(error)))
         except Exception as error:  # noqa: BLE001 - a fault of ours must cost one task only
@@ -96,84 +102,119 @@ class Spawning:
             self.fleet.log_fault(text)
             await self._fail(job, Failure(FailureCause.UNKNOWN, text))
 
-    async def _prepare(self, job: Job) -> bool:
-        options, task, fleet = self.options, job.task, self.fleet
-        job.started_at = asyncio.get_running_loop().time()
-        if task.timeout is not None:
-            job.deadline_at = job.started_at + task.timeout
-        job.agent = task.agent
+    async def _begin(self, job: Job) -> None:
+        if self.room is not None:
+            await self.room.acquire()
+        job.started_at = self._loop.time()
+        timeout = job.task.timeout
+        if timeout is not None:
+            job.deadline_at = job.started_at + timeout
         try:
-            job.spec = fleet.tools.resolve(options.tool or task.tool or fleet.tool)
+            route = job.route = self._route(job.task)
         except ToolNotFoundError as error:
             await self._fail(job, Failure(FailureCause.TOOL_NOT_FOUND, str(error)))
-            return False
-        job.model = options.model or task.model or fleet.model
-        job.policy = fleet.policy(task.policy or options.policy)
-        if options.recovers:
-            job.recovery = recovery.recovery_for(options, job.policy, task.agent)
-            job.lane = fleet.lanes.lane(job.spec, job.model)
-        return True
-
-    async def _next_attempt(self, job: Job) -> None:
-        now = asyncio.get_running_loop().time()
-        if now >= job.deadline_at:
-            await self._fail(job, self._too_late(job))
-            return
-        ticket = None
-        if job.lane is not None:
-            ticket = await self._admitted(job, now)
-            if ticket is None:
-                return
-        if job.lane is not None and not await self._permitted(job, ticket):
-            return
-        outcome = await self._attempt(job, ticket)
-        if outcome.failure is None:
-            await self._succeed(job, outcome)
         else:
-            await self._after_failure(job, outcome.failure)
+            await self._next_attempt(job, route)
 
-    async def _admitted(self, job: Job, now: float) -> Admitted | None:
-        assert job.lane is not None  # noqa: S101 - the caller looked
-        admission = self.fleet.lanes.admit(job.lane)
-        if isinstance(admission, Admitted):
-            return admission
+    def _route(self, task: SpawnTask) -> Route:
+        tool, policy = task.tool, task.policy
+        if isinstance(tool, ToolSpec) or isinstance(policy, SpawnPolicy):
+            return self._find_route(task)
+        agent = task.agent if self.options.recovers else None
+        kind = (tool, policy, task.model, agent)
+        route = self._routes.get(kind)
+        if route is None:
+            route = self._find_route(task)
+            if len(self._routes) < presets.ROUTES_KEPT:
+                self._routes[kind] = route
+        return route
+
+    def _find_route(self, task: SpawnTask, tool: str | None = None) -> Route:
+        options, fleet = self.options, self.fleet
+        chosen = tool or options.tool or task.tool or fleet.tool
+        spec = fleet.tools.resolve(chosen)
+        model = options.model or task.model or fleet.model
+        policy = fleet.policy(task.policy or options.policy)
+        lane, recovers = None, None
+        if options.recovers:
+            lane = fleet.lanes.lane(spec, model)
+            recovers = recovery.recovery_for(options, policy, task.agent)
+        quiet = spec.silent_until_done
+        grace = policy.termination.grace + presets.GRACE
+        return Route(
+            spec=spec,
+            orchestrator=fleet.orchestrator_of(spec),
+            model=model,
+            policy=policy,
+            first_look=first_look_after(policy, silent_until_done=quiet),
+            probe_lease=policy.timeout.hard_limit + grace,
+            lane=lane,
+            recovery=recovers,
+        )
+
+    async def _next_attempt(self, job: Job, route: Route) -> None:
+        ticket = None
+        if job.deadline_at != inf or route.lane is not None:
+            now = self._loop.time()
+            if now >= job.deadline_at:
+                await self._fail(job, _too_late(job))
+                return
+            if route.lane is not None:
+                ticket = await self._admitted(job, route.lane, now)
+                if ticket is None:
+                    return
+        attempt = await self._attempt(job, route, ticket)
+        if attempt.failure is not None:
+            await self._after_failure(job, attempt.failure)
+            return
+        took = self._loop.time() - job.started_at
+        await self._end(job, result_of(job, attempt, took))
+
+    async def _admitted(self, job: Job, lane: Lane, now: float) -> Admitted | None:
+        admission = self.fleet.lanes.admit(lane)
         if isinstance(admission, Wait):
             self._wait(job, now, admission)
             return None
-        failure = Failure(
-            FailureCause.PARKED,
-            f"parked: {admission.reason}",
-            resets_at=admission.resets_at,
-        )
-        # An attempt that was made tells more than the park that followed it.
-        if job.last_failure is not None and job.attempts:
-            failure = job.last_failure
-        await self._fail(job, failure)
+        if isinstance(admission, Parked):
+            await self._park(job, admission)
+            return None
+        blocked = self._blocked(job, job.way)
+        if blocked is None:
+            return admission
+        not_started = Failure(FailureCause.CANCELLED, "not started")
+        self.fleet.lanes.settle(lane, admission, not_started)
+        await self._pass_by(job, blocked)
         return None
 
     def _wait(self, job: Job, now: float, wait: Wait) -> None:
-        if wait.seconds is None and len(self._running) > 0:
+        if wait.seconds is None and self._running:
             self._queue.hold(job)
             return
         pause = presets.LANE_ASK_AGAIN if wait.seconds is None else wait.seconds
         self._queue.delay(job, min(now + pause, job.deadline_at))
 
-    async def _permitted(self, job: Job, ticket: Admitted | None) -> bool:
-        policy = job.policy
-        if policy is None or not policy.breaker_enabled or job.agent is None:
-            return True
-        breaker, now = self.fleet.breaker, self.fleet.clock.monotonic()
-        lease = policy.timeout.hard_limit + policy.termination.grace + presets.GRACE
-        answer = breaker.admit(job.agent, now, job.permit, lease=lease)
-        if not isinstance(answer, Blocked):
-            job.permit = answer
-            return True
-        if ticket is not None and job.lane is not None:
-            job.lane.settle(ticket, now, Failure(FailureCause.CANCELLED, "not started"))
-        await self._blocked(job, answer)
-        return False
+    async def _park(self, job: Job, parked: Parked) -> None:
+        # An attempt that was made tells more than the park that followed it.
+        failure = job.last_failure
+        if failure is None:
+            failure = Failure(
+                FailureCause.PARKED,
+                f"parked: {parked.reason}",
+                resets_at=parked.resets_at,
+            )
+        await self._fail(job, failure)
 
-    async def _blocked(self, job: Job, blocked: Blocked) -> None:
+    def _blocked(self, job: Job, route: Route) -> Blocked | None:
+        if job.agent is None or not route.policy.breaker_enabled:
+            return None
+        breaker, now = self.fleet.breaker, self.fleet.clock.monotonic()
+        answer = breaker.admit(job.agent, now, job.permit, lease=route.probe_lease)
+        if isinstance(answer, Blocked):
+            return answer
+        job.permit = answer
+        return None
+
+    async def _pass_by(self, job: Job, blocked: Blocked) -> None:
         self._narrator.blocked(job, blocked.reason)
         failure = Failure(
             FailureCause.CIRCUIT_OPEN, blocked.reason, retry_after=blocked.retry_after
@@ -189,136 +230,112 @@ class Spawning:
 
     # --- one attempt ------------------------------------------------------------
 
-    async def _attempt(self, job: Job, ticket: Admitted | None) -> AttemptOutcome:
+    async def _attempt(
+        self, job: Job, route: Route, ticket: Admitted | None
+    ) -> Attempt:
+        fleet = self.fleet
         number = len(job.attempts) + 1
-        request = self._request(job, number)
-        attempt = self._supervised(job)
-        job.running = attempt
+        started_at = fleet.clock.epoch()
+        attempt = job.running = self._supervised(job, route)
         self._running.add(job)
-        self._narrator.starting(job, number)
-        outcome = None
-        started_at = self.fleet.clock.epoch()
+        if self._is_told:
+            self._narrator.starting(job, number)
+        is_over = False
         try:
-            spec = job.spec
-            assert spec is not None  # noqa: S101 - prepared
-            outcome = await attempt.run(self.fleet.orchestrator_of(spec), request)
+            await attempt.run(route.orchestrator, self._request(job, route, number))
+            is_over = True
         finally:
             self._running.discard(job)
             job.running = None
-            self._settle(job, ticket, outcome)
-        self._record(job, number, started_at, outcome)
-        return outcome
+            failure = attempt.failure if is_over else _INTERRUPTED
+            if failure or ticket or job.agent:
+                self._settle(job, ticket, failure)
+        job.last = attempt
+        job.attempts.append(attempt_record(job, attempt, number, started_at))
+        if attempt.failure is not None:
+            self._remember(job, attempt.failure)
+        if self._is_told:
+            self._narrator.attempt_ended(job, attempt)
+        return attempt
 
-    def _request(self, job: Job, number: int) -> AgentRequest:
+    def _remember(self, job: Job, failure: Failure) -> None:
+        job.last_failure = failure
+        if job.first_failed_at is None:
+            job.first_failed_at = self._loop.time()
+
+    def _request(self, job: Job, route: Route, number: int) -> AgentRequest:
         task, fleet = job.task, self.fleet
-        policy = job.policy
-        assert policy is not None  # noqa: S101 - prepared
-        journal = fleet.journal
+        path = None
+        if fleet.journal is not None and task.task_id:
+            path = fleet.journal.output_path(task.task_id)
         return AgentRequest(
             job.agent_id,
             prompt=task.prompt,
             request_id=task.task_id,
             agent=job.agent,
-            tool=job.spec,
-            model=job.model,
+            tool=route.spec,
+            model=route.model,
             cwd=task.cwd,
             env=task.env,
             task_id=task.task_id,
             run_id=fleet.run_id,
             attempt=number,
             session_id=job.session_id,
-            output_path=journal.output_path(task.task_id)
-            if journal is not None and task.task_id
-            else None,
-            grace=policy.termination.grace,
+            output_path=path,
+            grace=route.policy.termination.grace,
             wants_output=self.options.on_output is not None or fleet.wants_output,
         )
 
-    def _supervised(self, job: Job) -> Attempt:
-        spec, policy = job.spec, job.policy
-        assert spec is not None  # noqa: S101 - prepared
-        assert policy is not None  # noqa: S101 - prepared
+    def _supervised(self, job: Job, route: Route) -> Attempt:
+        spec = route.spec
         return Attempt(
-            policy=policy,
+            policy=route.policy,
+            first_look=route.first_look,
             deadline_at=job.deadline_at,
-            deadline_failure=None if job.deadline_at == inf else self._too_late(job),
+            deadline_failure=None if job.deadline_at == inf else _too_late(job),
             judges_stderr=spec.output == "text",
             silent_until_done=spec.silent_until_done,
-            observer=self._narrator.observer(job),
+            observer=self._narrator.observer(job) if self._is_told else None,
+            looks=self.fleet.first_looks,
         )
 
     def _settle(
-        self, job: Job, ticket: Admitted | None, outcome: AttemptOutcome | None
+        self, job: Job, ticket: Admitted | None, failure: Failure | None
     ) -> None:
-        failure = _INTERRUPTED if outcome is None else outcome.failure
-        if job.lane is not None and ticket is not None:
-            self.fleet.lanes.settle(job.lane, ticket, failure)
+        fleet, route = self.fleet, job.way
+        if route.lane is not None and ticket is not None:
+            fleet.lanes.settle(route.lane, ticket, failure)
         elif failure is not None and failure.cause is FailureCause.RATE_LIMIT:
-            self._note(job, failure)
-        now = self.fleet.clock.monotonic()
-        verdict = Outcome.SUCCESS if failure is None else failure.cause
-        if job.permit is not None and not job.fallback:
-            self.fleet.breaker.settle(job.permit, verdict, now)
-        elif job.lane is None and job.agent is not None:
-            self._report_to_breaker(job.agent, failure, now)
-
-    def _note(self, job: Job, failure: Failure) -> None:
-        assert job.spec is not None  # noqa: S101 - prepared
-        lane = self.fleet.lanes.lane(job.spec, job.model)
-        self.fleet.lanes.note(
-            lane, retry_after=failure.retry_after, resets_at=failure.resets_at
-        )
-
-    def _report_to_breaker(
-        self, agent: str, failure: Failure | None, now: float
-    ) -> None:
-        # A batch without recovery asks no breaker, but what it learns counts.
-        if failure is None:
-            self.fleet.breaker.record_success(agent, now)
-        elif failure.cause.is_agent_failure:
-            self.fleet.breaker.record_failure(agent, now, failure.cause)
-
-    def _record(
-        self, job: Job, number: int, started_at: float, outcome: AttemptOutcome
-    ) -> None:
-        failure, ended = outcome.failure, outcome.ended
-        job.last = outcome
-        job.session_id = outcome.session_id or job.session_id
-        if failure is not None:
-            job.last_failure = failure
-            if job.first_failed_at is None:
-                job.first_failed_at = asyncio.get_running_loop().time()
-        assert job.spec is not None  # noqa: S101 - prepared
-        job.attempts.append(
-            AttemptRecord(
-                number,
-                job.agent,
-                job.spec.name,
-                started_at,
-                outcome.duration,
-                ended.exit_code if ended else None,
-                failure,
-                job.delay_before,
-                job.fallback,
-                outcome.session_id,
-                outcome.usage,
+            lane = fleet.lanes.lane(route.spec, route.model)
+            fleet.lanes.note(
+                lane, retry_after=failure.retry_after, resets_at=failure.resets_at
             )
-        )
-        self._narrator.attempt_ended(job, outcome)
+        if job.agent is None:
+            return
+        now = fleet.clock.monotonic()
+        if job.permit is not None:
+            verdict = Outcome.SUCCESS if failure is None else failure.cause
+            fleet.breaker.settle(job.permit, verdict, now)
+        elif failure is None:
+            # A batch without recovery asks no breaker, but what it learns counts.
+            fleet.breaker.record_success(job.agent, now)
+        elif failure.cause.is_agent_failure:
+            fleet.breaker.record_failure(job.agent, now, failure.cause)
 
     # --- what follows -----------------------------------------------------------
 
     async def _after_failure(self, job: Job, failure: Failure) -> None:
-        if not self.options.recovers or job.lane is None:
+        lane = job.way.lane
+        if lane is None:
             await self._fail(job, failure)
             return
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         step = recovery.next_step(
             job,
             failure,
             now=now,
             draw=self.fleet.randomness.draw(),
-            budget=self.fleet.lanes.budget(job.lane),
+            budget=self.fleet.lanes.budget(lane),
         )
         if isinstance(step, recovery.Retry):
             self._retry(job, failure, step, now)
@@ -352,21 +369,15 @@ class Spawning:
             machine.to(RecoveryState.FALLBACK_PENDING)
         machine.to(RecoveryState.FALLBACK_EXECUTING)
         job.fallback, job.agent, job.delay_before = True, None, 0.0
-        tool = job.recovery.fallback_tool if job.recovery else None
-        if tool is not None:
-            job.spec = self.fleet.tools.resolve(tool)
-            job.lane = self.fleet.lanes.lane(job.spec, job.model)
+        policy = job.way.recovery
+        if policy is not None and policy.fallback_tool is not None:
+            job.route = self._find_route(job.task, policy.fallback_tool)
         self._narrator.falling_back(job, reason)
-        self._queue.delay(job, asyncio.get_running_loop().time())
-
-    async def _succeed(self, job: Job, outcome: AttemptOutcome) -> None:
-        assert job.started_at is not None  # noqa: S101 - prepared
-        took = asyncio.get_running_loop().time() - job.started_at
-        await self._end(job, result_of(job, outcome, took))
+        self._queue.delay(job, self._loop.time())
 
     async def _fail(self, job: Job, failure: Failure) -> None:
-        now = asyncio.get_running_loop().time()
-        took = 0.0 if job.started_at is None else now - job.started_at
+        now = self._loop.time()
+        took = now - job.started_at if job.started_at else 0.0
         await self._end(job, failed_result(job, failure, took))
 
     async def _end(self, job: Job, result: SpawnResult) -> None:
@@ -379,7 +390,8 @@ class Spawning:
             await fleet.journal.record(result)
         self._count(job, result)
         self.deliver(job, result)
-        self._narrator.ended(job, result)
+        if self._is_told:
+            self._narrator.ended(job, result)
         self._queue.finish()
 
     def _count(self, job: Job, result: SpawnResult) -> None:
@@ -387,7 +399,7 @@ class Spawning:
         first = attempts[0].failure if attempts else result.failure
         took = 0.0
         if job.first_failed_at is not None:
-            took = asyncio.get_running_loop().time() - job.first_failed_at
+            took = self._loop.time() - job.first_failed_at
         self.fleet.metrics.record(
             success=result.success,
             attempts=len(attempts),
@@ -397,14 +409,14 @@ class Spawning:
             recovery_seconds=took,
         )
 
-    @staticmethod
-    def _too_late(job: Job) -> Failure:
-        limit = job.task.timeout or 0.0
-        return Failure(
-            FailureCause.DEADLINE,
-            f"Deadline: not done within {limit:g} s",
-            detection_time_ms=limit * 1000,
-        )
+
+def _too_late(job: Job) -> Failure:
+    limit = job.task.timeout or 0.0
+    return Failure(
+        FailureCause.DEADLINE,
+        f"Deadline: not done within {limit:g} s",
+        detection_time_ms=limit * 1000,
+    )
 
 
 _INTERRUPTED = Failure(FailureCause.CANCELLED, "cancelled")

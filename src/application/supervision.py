@@ -8,11 +8,12 @@ agent and all it started.
 
 import asyncio
 from math import inf
+from typing import Self
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
-from muster.domain import presets
+from muster.domain import health, presets
 from muster.domain.classification import LineWatch
 from muster.domain.errors import AgentInvocationError, SystemHaltedError
 from muster.domain.events import (
@@ -28,7 +29,7 @@ from muster.domain.events import (
     ToolCallOpened,
     UsageReported,
 )
-from muster.domain.health import Health, SilenceWarning
+from muster.domain.health import SilenceWarning
 from muster.domain.lines import LineSplitter
 from muster.domain.outcome import Failure, FailureCause, Usage
 from muster.domain.spawn_policy import SpawnPolicy
@@ -36,30 +37,10 @@ from muster.domain.task import AgentOutput, AgentRequest
 from muster.domain.timeouts import AttemptDeadline
 
 
-@frozen
-class AttemptOutcome:
-    """What became of one attempt. ``early`` says that muster ended it. Seconds."""
-
-    output: AgentOutput | None
-    failure: Failure | None
-    ended: AgentEnded | None
-    duration: float
-    extended: bool = False
-    early: bool = False
-    produced: int = 0
-    events: int = 0
-    idle: float = 0.0
-    session_id: str | None = None
-    usage: Usage | None = None
-
-
 class Observer:
     """Who wants to know what happens in an attempt; this one wants nothing."""
 
     wants_output = False
-
-    def started(self, event: AgentStarted) -> None:
-        """The agent runs."""
 
     def line(self, line: str) -> None:
         """A line of stdout is complete; called only if ``wants_output``."""
@@ -79,61 +60,92 @@ class Observer:
 
 @define(eq=False)
 class Attempt:
-    """One attempt in progress. `trip` ends it from outside with a verdict."""
+    """One attempt: what is known of it while it runs, and what became of it.
+
+    After `run`, ``output`` is the answer or ``failure`` says why there is none;
+    ``early`` says that muster ended it. `trip` ends it from outside.
+    """
 
     policy: SpawnPolicy
-    deadline_at: float
-    deadline_failure: Failure | None
-    judges_stderr: bool
-    silent_until_done: bool
-    observer: Observer | None
-    verdict: Failure | None = field(default=None, init=False)
-    early: bool = field(default=False, init=False)
-    ended: AgentEnded | None = field(default=None, init=False)
-    session_id: str | None = field(default=None, init=False)
-    usage: Usage | None = field(default=None, init=False)
-    events: int = field(default=0, init=False)
-    stdout_bytes: int = field(default=0, init=False)
-    total_bytes: int = field(default=0, init=False)
+    first_look: float
+    deadline_at: float = inf
+    deadline_failure: Failure | None = None
+    judges_stderr: bool = True
+    silent_until_done: bool = False
+    observer: Observer | None = None
+    looks: "FirstLooks | None" = None
+    output: AgentOutput | None = None
+    failure: Failure | None = None
+    ended: AgentEnded | None = None
+    early: bool = False
+    duration: float = 0.0
+    session_id: str | None = None
+    usage: Usage | None = None
+    events: int = 0
+    stdout_bytes: int = 0
+    total_bytes: int = 0
+    _verdict: Failure | None = None
+    _is_over: bool = False
+    _cancelling: int = 0
+    _started_at: float = 0.0
+    _heard_at: float | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _quiet: asyncio.TimerHandle | None = None
+    _deadline: AttemptDeadline | None = None
+    _health: health.Health | None = None
+    _started: AgentStarted | None = None
+    _calls: set[str] | None = None
+    _lines: LineSplitter | None = None
+    _tail: bytearray | None = None
     _loop: asyncio.AbstractEventLoop = field(init=False)
     _task: "asyncio.Task[object]" = field(init=False)
-    _cancelling: int = field(default=0, init=False)
-    _started_at: float = field(default=0.0, init=False)
-    _timer: asyncio.TimerHandle | None = field(default=None, init=False)
-    _quiet: asyncio.TimerHandle | None = field(default=None, init=False)
-    _deadline: AttemptDeadline = field(init=False)
-    _health: Health | None = field(default=None, init=False)
-    _started: AgentStarted | None = field(default=None, init=False)
-    _calls: set[str] = field(factory=set, init=False)
-    _lines: LineSplitter | None = field(default=None, init=False)
-    _tail: bytearray = field(factory=bytearray, init=False)
-    _heard_at: float | None = field(default=None, init=False)
 
-    async def run(
-        self, orchestrator: AgentOrchestrator, request: AgentRequest
-    ) -> AttemptOutcome:
+    async def run(self, orchestrator: AgentOrchestrator, request: AgentRequest) -> Self:
         """Runs to the end. Cancelling it ends the agent and passes through."""
-        self._begin()
-        output, failure = None, None
+        loop = self._begin()
         try:
-            output = await orchestrator.invoke(request, self.report)
+            self.output = await orchestrator.invoke(request, self.report)
         except asyncio.CancelledError:
-            if self.verdict is None or self._task.uncancel() > self._cancelling:
+            if self._verdict is None or self._task.uncancel() > self._cancelling:
                 raise
-            failure = self.verdict
-        except AgentInvocationError as error:
-            failure = self._reconciled(error.failure)
-            self.ended = self.ended or error.ended
-        except SystemHaltedError as error:
-            failure = Failure(FailureCause.HALTED, str(error))
+            self.failure = self._verdict
         except Exception as error:  # noqa: BLE001 - one task's trouble stays its own
-            failure = self._reconciled(_foreign(error))
-        else:
-            if self.verdict is not None:
-                self._task.uncancel()
+            self.failure = self._reconciled(_failure_of(error))
+            if isinstance(error, AgentInvocationError) and self.ended is None:
+                self.ended = error.ended
         finally:
             self._close()
-        return self._outcome(output, failure)
+        self.duration = loop.time() - self._started_at
+        if self._verdict is not None:
+            self._conclude()
+        if self.output is not None and self.output.usage is not None:
+            self.usage = self.output.usage
+        return self
+
+    def _close(self) -> None:
+        self._is_over = True
+        if self.looks is not None:
+            self.looks.remove(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._quiet is not None:
+            self._quiet.cancel()
+
+    def _conclude(self) -> None:
+        self.early = self.failure is self._verdict
+        if self.failure is None:
+            # The answer came in the very moment of the verdict, and stands.
+            self._task.uncancel()
+
+    @property
+    def extended(self) -> bool:
+        """Whether the agent got more time because it was talking."""
+        return self._deadline is not None and self._deadline.extended
+
+    @property
+    def idle(self) -> float:
+        """Seconds between the last output and the end."""
+        return self._started_at + self.duration - self._last_heard()
 
     def trip(self, failure: Failure) -> None:
         """Ends the attempt with this verdict; the first verdict stands."""
@@ -142,83 +154,105 @@ class Attempt:
         self._loop.call_soon(self._trip, failure)
 
     def report(self, event: AgentEvent) -> None:
-        """What the adapter calls. Synchronous, cheap, never raises of itself."""
+        """What the adapter calls. Synchronous and cheap."""
         self.events += 1
-        if isinstance(event, OutputReceived):
-            self._heard(event)
-        elif isinstance(event, AgentEnded):
-            self.ended = event
-            self._flush_lines()
-        elif isinstance(event, AgentStarted):
-            self._started = event
-            if self.observer:
-                self.observer.started(event)
+        kind = type(event)
+        if kind is OutputReceived:
+            self._heard(event)  # type: ignore[arg-type]
+        elif kind is AgentEnded:
+            self.ended = event  # type: ignore[assignment]
+            if self._lines is not None:
+                self._flush_lines()
+        elif kind is AgentStarted:
+            self._started = event  # type: ignore[assignment]
         else:
             self._noted(event)
 
     # --- time -----------------------------------------------------------------
 
-    def _begin(self) -> None:
+    def _begin(self) -> asyncio.AbstractEventLoop:
         self._loop = loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - we are awaited
         self._task = task
         self._cancelling = task.cancelling()
         self._started_at = now = loop.time()
-        timeout = self.policy.timeout
-        self._deadline = AttemptDeadline(timeout, now)
-        due = min(self._deadline.due, self.deadline_at)
-        if self.policy.termination.enabled and not self.silent_until_done:
-            self._health = Health(timeout, self.policy.termination.stall, now)
-            due = min(due, self._health.next_look)
-        if due != inf:
-            self._timer = loop.call_at(due, self._look)
+        due = now + self.first_look
+        if self.looks is not None and due < self.deadline_at:
+            self.looks.add(self, loop, due)
+        elif self.deadline_at != inf or due != inf:
+            self.looks = None
+            self._timer = loop.call_at(min(due, self.deadline_at), self._look)
+        return loop
 
-    def _look(self) -> None:
-        now, planned = self._loop.time(), self._timer
-        self._timer = None
-        lag = now - planned.when() if planned else 0.0
+    def first_look_now(self, planned: float) -> None:
+        """Called once by `FirstLooks`, at or after ``planned``."""
+        self.looks = None
+        self._look(planned)
+
+    def _look(self, planned: float | None = None) -> None:
+        # Only a few attempts live long enough to be looked at, so what judges
+        # them is made here and not at the start.
+        if self._deadline is None:
+            self._arm_judges()
+        now = self._loop.time()
+        if planned is None:
+            planned = self._timer.when() if self._timer else now
+        lag = now - planned
         if lag > presets.OWN_LAG:
-            # Our loop stood still (a blocking callback of the host): what the
-            # agent wrote meanwhile has not been read yet.
-            self._deadline.forgive(lag)
-            if self._health:
-                self._health.forgive(lag)
+            self._forgive(lag)
         elif (failure := self._overdue(now) or self._unhealthy(now)) is not None:
             self._trip(failure)
             return
-        self._rearm(now)
+        self._timer = self._loop.call_at(self._next_look(), self._look)
 
-    def _rearm(self, now: float) -> None:
-        due = min(self._deadline.due, self.deadline_at)
-        if self._health:
-            due = min(due, self._health.next_look)
-        if self._timer is not None:
-            if self._timer.when() <= due:
-                return
-            self._timer.cancel()
-        self._timer = self._loop.call_at(max(due, now), self._look)
+    def _arm_judges(self) -> None:
+        timeout = self.policy.timeout
+        self._deadline = AttemptDeadline(timeout, self._started_at)
+        termination = self.policy.termination
+        if termination.enabled and not self.silent_until_done:
+            self._health = health.Health(timeout, termination.stall, self._started_at)
+
+    def _next_look(self) -> float:
+        due = self.deadline_at
+        if self._deadline is not None:
+            due = min(due, self._deadline.due)
+        return due if self._health is None else min(due, self._health.next_look)
+
+    def _forgive(self, lag: float) -> None:
+        # Our loop stood still (a blocking callback of the host): what the agent
+        # wrote meanwhile has not been read yet.
+        if self._deadline is not None:
+            self._deadline.forgive(lag)
+        if self._health is not None:
+            self._health.forgive(lag)
 
     def _overdue(self, now: float) -> Failure | None:
         if now >= self.deadline_at:
             return self.deadline_failure
+        deadline = self._deadline
+        assert deadline is not None  # noqa: S101 - armed by the caller
         # A tool that is silent until it is done can't ask for more time by talking.
-        heard_at = self._deadline.due if self.silent_until_done else self._heard_at
-        if not self._deadline.reached(now, heard_at):
+        heard_at = deadline.due if self.silent_until_done else self._heard_at
+        if not deadline.reached(now, heard_at):
             return None
-        seconds = self._deadline.allowed
         return Failure(
             FailureCause.TIMEOUT,
-            f"Timed out after {seconds:g} s",
+            f"Timed out after {deadline.allowed:g} s",
             detection_time_ms=(now - self._started_at) * 1000,
         )
 
     def _unhealthy(self, now: float) -> Failure | None:
-        health = self._health
-        if health is None or now < health.next_look:
+        silence = self._health
+        if silence is None or now < silence.next_look:
             return None
-        vitals = self._started.vitals if self._started else None
-        verdict = health.look(now, vitals, busy=bool(self._calls))
+        verdict = silence.look(
+            now,
+            heard_at=self._heard_at,
+            total_bytes=self.total_bytes,
+            vitals=self._started.vitals if self._started else None,
+            busy=bool(self._calls),
+        )
         if isinstance(verdict, SilenceWarning):
             if self.observer:
                 self.observer.silent(verdict)
@@ -229,25 +263,17 @@ class Attempt:
 
     def _heard(self, event: OutputReceived) -> None:
         size = event.count
-        self._listen(self._loop.time(), size)
+        self._heard_at = self._loop.time()
+        self.total_bytes += size
+        observer = self.observer
         if event.stream == "stdout":
             self.stdout_bytes += size
-            if self.observer and self.observer.wants_output and event.data:
+            if observer and observer.wants_output and event.data:
                 self._split(event.data)
         elif self.judges_stderr and self.policy.termination.enabled:
             self._remember(event.data)
-        if self.observer:
-            self.observer.output(event.stream, self.total_bytes)
-
-    def _listen(self, now: float, size: int) -> None:
-        self._heard_at = now
-        self.total_bytes += size
-        health = self._health
-        if health:
-            before = health.next_look
-            health.heard(now, size)
-            if health.next_look < before:
-                self._rearm(now)
+        if observer:
+            observer.output(event.stream, self.total_bytes)
 
     def _split(self, data: bytes | memoryview) -> None:
         if self._lines is None:
@@ -265,10 +291,12 @@ class Attempt:
         # match. So nothing is searched until there is silence, and a flood of
         # stderr costs a copy of its last few KiB and no pattern at all.
         keep = presets.JUDGED_TAIL_BYTES
+        if self._tail is None:
+            self._tail = bytearray()
         self._tail += data[-keep:]
         if len(self._tail) > keep:
             del self._tail[:-keep]
-        if self._quiet is None and self.verdict is None:
+        if self._quiet is None and self._verdict is None:
             confirm = self._confirm_after()
             self._quiet = self._loop.call_later(confirm, self._judge)
 
@@ -285,7 +313,7 @@ class Attempt:
             self._quiet = self._loop.call_at(shortest, self._judge)
             return
         watch = LineWatch(self.policy.termination)
-        text = self._tail.decode("utf-8", "replace")
+        text = (self._tail or b"").decode("utf-8", "replace")
         suspicion = watch.judge(text, now - heard_at)
         if suspicion is None:
             return
@@ -307,11 +335,11 @@ class Attempt:
         elif isinstance(event, SessionStarted):
             self.session_id = event.session_id
         elif isinstance(event, ToolCallOpened):
-            self._calls.add(event.call_id)
+            self._calls = (self._calls or set()) | {event.call_id}
         elif isinstance(event, ToolCallClosed):
-            self._calls.discard(event.call_id)
+            self._calls = (self._calls or set()) - {event.call_id}
         elif isinstance(event, TextProduced):
-            self._listen(self._loop.time(), 0)
+            self._heard_at = self._loop.time()
         elif self.observer:
             self._passed_on(event, self.observer)
 
@@ -325,51 +353,80 @@ class Attempt:
     # --- the end ----------------------------------------------------------------
 
     def _trip(self, failure: Failure) -> None:
-        if self.verdict is None and self.ended is None and not self._task.done():
-            self.verdict = failure
-            self.early = True
+        if self._verdict is None and not self._is_over and self.ended is None:
+            self._verdict = failure
             self._task.cancel()
 
     def _reconciled(self, failure: Failure) -> Failure:
         # The agent ended by itself in the very moment of our verdict: what we
         # saw first is the reason, and the cancellation must not linger.
-        if self.verdict is None:
+        if self._verdict is None:
             return failure
         self._task.uncancel()
-        return self.verdict
-
-    def _close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._quiet is not None:
-            self._quiet.cancel()
-        if self.ended is None:
-            # A verdict that is still under way must not meet a finished attempt.
-            self.ended = _NOTHING_KNOWN
-
-    def _outcome(
-        self, output: AgentOutput | None, failure: Failure | None
-    ) -> AttemptOutcome:
-        now = self._loop.time()
-        usage = output.usage if output is not None and output.usage else self.usage
-        return AttemptOutcome(
-            output=output,
-            failure=failure,
-            ended=None if self.ended is _NOTHING_KNOWN else self.ended,
-            duration=now - self._started_at,
-            extended=self._deadline.extended,
-            early=self.early and failure is not None,
-            produced=self.stdout_bytes,
-            events=self.events,
-            idle=now - self._last_heard(),
-            session_id=self.session_id,
-            usage=usage,
-        )
+        return self._verdict
 
 
-_NOTHING_KNOWN = AgentEnded()
+def first_look_after(policy: SpawnPolicy, *, silent_until_done: bool) -> float:
+    """Seconds after its start before which an attempt needs no look at all."""
+    timeout = policy.timeout
+    limit = timeout.timeout if timeout.mode == "fixed" else timeout.initial_timeout
+    if policy.termination.enabled and not silent_until_done:
+        limit = min(limit, health.first_look_after(timeout, policy.termination.stall))
+    return limit
 
 
-def _foreign(error: Exception) -> Failure:
+class FirstLooks:
+    """When attempts are looked at for the first time: one timer for all of them.
+
+    Nearly all attempts end before that, and a timer each would be a third of
+    what an attempt costs. Attempts with the same ``first_look`` come due in the
+    order of their starts.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[float, dict[Attempt, float]] = {}
+        self._timers: dict[float, asyncio.TimerHandle] = {}
+
+    def add(
+        self, attempt: Attempt, loop: asyncio.AbstractEventLoop, due: float
+    ) -> None:
+        """``attempt`` is to be looked at when ``due`` (the loop's time)."""
+        after = attempt.first_look
+        row = self._rows.get(after)
+        if row is None:
+            row = self._rows[after] = {}
+        row[attempt] = due
+        if after not in self._timers:
+            self._timers[after] = loop.call_at(due, self._fire, loop, after)
+
+    def remove(self, attempt: Attempt) -> None:
+        """It is over."""
+        row = self._rows.get(attempt.first_look)
+        if row is not None:
+            row.pop(attempt, None)
+
+    def close(self) -> None:
+        """Looks at nobody any more."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def _fire(self, loop: asyncio.AbstractEventLoop, after: float) -> None:
+        del self._timers[after]
+        row, now = self._rows[after], loop.time()
+        while row:
+            attempt, due = next(iter(row.items()))
+            if due > now:
+                self._timers[after] = loop.call_at(due, self._fire, loop, after)
+                return
+            del row[attempt]
+            attempt.first_look_now(due)
+
+
+def _failure_of(error: Exception) -> Failure:
+    if isinstance(error, AgentInvocationError):
+        return error.failure
+    if isinstance(error, SystemHaltedError):
+        return Failure(FailureCause.HALTED, str(error))
     text = str(error) or "no message"
     return Failure(FailureCause.UNKNOWN, f"{type(error).__name__}: {text}")

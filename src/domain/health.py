@@ -1,14 +1,15 @@
-"""Whether a silent agent is thinking, or gone: fed with output, asked at times.
+"""Whether a silent agent is thinking, or gone.
 
-Nothing here polls: `next_look` says when silence could become a fact, and until
-then nobody needs to ask. Output, CPU time of the family and open tool calls are
-signs of life and begin a new episode.
+Nothing here polls and nothing is fed: `next_look` says when silence could become
+a fact, and until then nobody needs to ask. Output, CPU time of the family and
+open tool calls are signs of life and begin a new episode of silence.
 """
 
 from collections.abc import Callable
 from math import inf
 
 from attrs import frozen
+
 from muster.domain import presets
 from muster.domain.outcome import Failure, FailureCause
 from muster.domain.spawn_policy import EarlyDetectionConfig, TimeoutPolicy
@@ -22,6 +23,21 @@ class SilenceWarning:
     limit: float
 
 
+def first_look_after(policy: TimeoutPolicy, stall: EarlyDetectionConfig) -> float:
+    """Seconds after the start before which no silence can be worth a look.
+
+    It is the same whether or not something is written meanwhile, so output never
+    has to bring a look forward.
+    """
+    limits = (
+        policy.first_output_timeout,
+        policy.no_activity_timeout,
+        stall.stall_threshold if stall.enabled else None,
+    )
+    shortest = min((limit for limit in limits if limit is not None), default=inf)
+    return max(shortest * presets.SILENCE_WARNING_FRACTION, presets.SHORTEST_LOOK)
+
+
 class Health:
     """The silence of one agent, judged by its policy. Times are monotonic seconds."""
 
@@ -29,15 +45,15 @@ class Health:
         "_cpu",
         "_cpu_at",
         "_episode",
+        "_heard",
         "_last_sign",
         "_policy",
         "_seen_stalled",
-        "_settled",
+        "_shortest",
         "_stall",
+        "_total",
         "_warned",
-        "last_output_at",
         "next_look",
-        "total_bytes",
     )
 
     def __init__(
@@ -46,54 +62,46 @@ class Health:
         self._policy = policy
         self._stall = stall
         self._last_sign = self._episode = started_at
+        self._heard = False
+        self._total = 0
         self._warned = False
         self._seen_stalled = 0
-        self._settled = False
         self._cpu: float | None = None
         self._cpu_at = started_at
-        self.last_output_at: float | None = None
-        self.total_bytes = 0
-        self.next_look = started_at + self._limit() * presets.SILENCE_WARNING_FRACTION
-
-    def heard(self, now: float, size: int) -> None:
-        """Takes note of output; may bring `next_look` forward. Called for every chunk."""
-        self.last_output_at = self._last_sign = now
-        self.total_bytes += size
-        if not self._settled:
-            self._settle()
+        self._shortest = first_look_after(policy, stall)
+        self.next_look = started_at + self._shortest
 
     def look(
         self,
         now: float,
-        vitals: Callable[[], float | None] | None = None,
         *,
+        heard_at: float | None,
+        total_bytes: int,
+        vitals: Callable[[], float | None] | None = None,
         busy: bool = False,
     ) -> Failure | SilenceWarning | None:
         """Judges the silence at ``now`` and sets the next look.
 
-        ``vitals`` gives the CPU seconds that the family has used so far, where
-        that is known; it is called only when the silence is long enough to ask.
-        ``busy`` says that a tool call of the agent is open.
+        ``heard_at`` is the moment of the last output (None: there was none) and
+        ``total_bytes`` all of it so far. ``vitals`` gives the CPU seconds that
+        the family has used, where that is known; it is called only when the
+        silence is long enough to ask. ``busy``: a tool call of the agent is open.
         """
-        if busy:
-            self._last_sign = now
-        if self._last_sign != self._episode:
-            self._begin_episode()
-        limit = self._limit()
-        half = limit * presets.SILENCE_WARNING_FRACTION
+        self._take_in(now, heard_at, total_bytes, busy=busy)
+        half = self._limit() * presets.SILENCE_WARNING_FRACTION
         if now >= self._last_sign + half and self._works(now, vitals):
             self._last_sign = now
             self._begin_episode()
         # Moments are compared, not spans: (a + b) - a can be less than b, and a
         # look that comes "too early" for ever would ask to be repeated for ever.
         if now < self._last_sign + half:
-            self._look_again_at(self._last_sign + half)
+            self._look_again(now, self._last_sign + half)
             return None
         failure = self._failure(now)
         if failure is not None or self._warned:
             return failure
         self._warned = True
-        return SilenceWarning(now - self._last_sign, limit)
+        return SilenceWarning(now - self._last_sign, self._limit())
 
     def forgive(self, lag: float) -> None:
         """Leaves out ``lag`` seconds in which we, not the agent, were slow."""
@@ -102,13 +110,17 @@ class Health:
         self._cpu_at += lag
         self.next_look += lag
 
-    def _settle(self) -> None:
-        # The limit is another one after the first byte, and once more when the
-        # stall detector arms itself.
-        enough = self.total_bytes >= self._stall.min_output_bytes
-        self._settled = enough or not self._stall.enabled
-        half = self._limit() * presets.SILENCE_WARNING_FRACTION
-        self.next_look = min(self.next_look, self._last_sign + half)
+    def _take_in(
+        self, now: float, heard_at: float | None, total: int, *, busy: bool
+    ) -> None:
+        self._heard = heard_at is not None
+        self._total = total
+        if heard_at is not None and heard_at > self._last_sign:
+            self._last_sign = heard_at
+        if busy:
+            self._last_sign = now
+        if self._last_sign != self._episode:
+            self._begin_episode()
 
     def _failure(self, now: float) -> Failure | None:
         silent_for = now - self._last_sign
@@ -118,24 +130,30 @@ class Health:
             self._seen_stalled += 1
             if self._seen_stalled >= presets.STALL_CHECKS:
                 return self._stalled(silent_for)
-            self._look_again_at(now + self._stall.check_interval)
+            self._look_again(now, now + self._stall.check_interval)
             return None
-        self._look_again_at(self._last_sign + self._limit())
+        self._look_again(now, self._last_sign + self._limit())
         return None
 
-    def _look_again_at(self, moment: float) -> None:
-        self.next_look = min(moment, self._last_sign + self._silence_limit())
+    def _look_again(self, now: float, moment: float) -> None:
+        moment = min(moment, self._last_sign + self._silence_limit())
+        armed = self._total >= self._stall.min_output_bytes or not self._stall.enabled
+        if not (self._heard and armed):
+            # The limit is another one after the first byte, and once more when
+            # the stall detector arms itself: see that in time.
+            moment = min(moment, now + self._shortest)
+        self.next_look = moment
 
     def _silence_limit(self) -> float:
-        if self.last_output_at is None:
-            limit = self._policy.first_output_timeout
-        else:
-            limit = self._policy.no_activity_timeout
+        policy = self._policy
+        limit = (
+            policy.no_activity_timeout if self._heard else policy.first_output_timeout
+        )
         return inf if limit is None else limit
 
     def _stall_limit(self) -> float:
         stall = self._stall
-        armed = stall.enabled and self.total_bytes >= stall.min_output_bytes
+        armed = stall.enabled and self._total >= stall.min_output_bytes
         return stall.stall_threshold if armed else inf
 
     def _limit(self) -> float:
@@ -157,8 +175,7 @@ class Health:
         return self._cpu - before >= presets.CPU_LIFE_FRACTION * (now - before_at)
 
     def _inactive(self, silent_for: float) -> Failure:
-        never = self.last_output_at is None
-        text = "no first output" if never else "no output"
+        text = "no output" if self._heard else "no first output"
         return Failure(
             FailureCause.NO_ACTIVITY,
             f"No activity: {text} for {silent_for:.0f} s",

@@ -12,6 +12,7 @@ MAX_CONCURRENT_TRACKED: Final = 4
 POOL_CAPACITY: Final = 72
 STAGGER_DELAY: Final = 0.0
 GLOBAL_TIMEOUT_FACTOR: Final = 1.5
+ROUTES_KEPT: Final = 4096  # kinds of tasks whose route a batch remembers
 STREAM_AHEAD: Final = 64  # results that may wait for a slow consumer
 MAX_DELAYED_JOBS_PER_SLOT: Final = 16
 
@@ -22,6 +23,7 @@ DRAIN: Final = 1.0  # for left-over processes and their pipes after the leader's
 HOST_DEATH_GRACE: Final = 0.5
 LEFTOVER_GRACE: Final = 0.25  # for the rest of a family whose leader has obeyed
 WATCHDOG_MARGIN: Final = 0.05  # for a keeper to say what it could not kill
+LONE_SWEEPS: Final = 20  # rounds over a family that lost keeper and helper
 START_BOUND: Final = 15.0  # for a keeper to answer; exec may wait for a slow disk
 STARTS_AT_ONCE: Final = 8  # under way at a time, so that many don't stall the loop
 VERSION_TIMEOUT: Final = 5.0

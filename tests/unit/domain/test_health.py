@@ -23,19 +23,27 @@ def watch(
 ) -> tuple[list[SilenceWarning], Failure | None, float]:
     """Plays outputs to ``health``, looking exactly when it asks to be looked at."""
     warnings: list[SilenceWarning] = []
-    waiting = list(outputs)
     while True:
-        if waiting and waiting[0][0] <= health.next_look:
-            health.heard(*waiting.pop(0))
-            continue
         now = health.next_look
         if now > until:
             return warnings, None, now
-        verdict = health.look(now)
+        heard = [(at, size) for at, size in outputs if at <= now]
+        verdict = health.look(
+            now,
+            heard_at=heard[-1][0] if heard else None,
+            total_bytes=sum(size for _, size in heard),
+        )
         if isinstance(verdict, Failure):
             return warnings, verdict, now
         if verdict is not None:
             warnings.append(verdict)
+
+
+def silent(
+    health: Health, now: float, **signs: object
+) -> Failure | SilenceWarning | None:
+    """Looks at an agent that has never written anything."""
+    return health.look(now, heard_at=None, total_bytes=0, **signs)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +112,7 @@ def test_work_of_the_family_is_life(rate: float, lives: bool) -> None:  # noqa: 
     failure = None
     for _ in range(8):
         now = health.next_look
-        failure = health.look(now, lambda now=now: now * rate)  # type: ignore[misc]
+        failure = silent(health, now, vitals=lambda now=now: now * rate)
         if isinstance(failure, Failure):
             break
 
@@ -115,8 +123,8 @@ def test_an_open_tool_call_is_life() -> None:
     """While a tool of the agent runs, its silence does not count."""
     health = Health(policy(10.0, 10.0), NO_STALL, 0.0)
 
-    assert health.look(10.0, busy=True) is None
-    assert isinstance(health.look(20.0), Failure)
+    assert silent(health, 10.0, busy=True) is None
+    assert isinstance(silent(health, 20.0), Failure)
 
 
 def test_lag_of_ours_is_forgiven() -> None:
@@ -125,8 +133,8 @@ def test_lag_of_ours_is_forgiven() -> None:
 
     health.forgive(30.0)
 
-    assert not isinstance(health.look(39.9), Failure)
-    assert isinstance(health.look(40.0), Failure)
+    assert not isinstance(silent(health, 39.9), Failure)
+    assert isinstance(silent(health, 40.0), Failure)
 
 
 @given(
