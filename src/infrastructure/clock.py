@@ -1,0 +1,18 @@
+"""The machine's clocks behind the port."""
+
+import time
+
+from attrs import frozen
+
+
+@frozen
+class SystemClock:
+    """Durations from the monotonic clock, records from the wall clock."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic()
+
+    def epoch(self) -> float:
+        """Seconds since 1970 UTC; may jump."""
+        return time.time()  # noqa: TID251 -- this is the Clock port

@@ -1,0 +1,48 @@
+"""Files that are whole or not there, readable by their owner alone, on the disk."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+FILE_MODE: Final = 0o600
+FOLDER_MODE: Final = 0o700
+PARTIAL: Final = ".partial"
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Puts the file there as a whole; a crash leaves the old one or the new one.
+
+    Its name is durable after `sync_folder` of its folder. Raises OSError.
+    """
+    partial = path.with_name(path.name + PARTIAL)
+    try:
+        _write_new(partial, data)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def sync_folders(folders: Iterable[Path]) -> None:
+    """Makes names in the folders durable. Raises OSError."""
+    for folder in folders:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    # Left by a crash, or put there as a link by somebody else: never written through.
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, FILE_MODE)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
