@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import yaml
 from attrs import define, field
+
 from muster.infrastructure.strict_tables import Path, Problem
 
 MAX_DEPTH: Final = 32
@@ -28,10 +29,13 @@ _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class YamlRefusedError(Exception):
     """The text is no YAML, or more of it than is read; ``line`` counts from 1."""
 
-    def __init__(self, problem: str, line: int | None = None) -> None:
+    def __init__(
+        self, problem: str, line: int | None = None, *, is_syntax: bool = False
+    ) -> None:
         super().__init__(problem, line)
         self.problem = problem
         self.line = line
+        self.is_syntax = is_syntax
 
 
 @define
@@ -68,7 +72,8 @@ def load(text: str) -> YamlDocument:
         mark = getattr(exc, "problem_mark", None)
         reason = getattr(exc, "problem", None) or str(exc).split("\n", 1)[0]
         line = mark.line + 1 if mark else None
-        raise YamlRefusedError(f"is not valid YAML: {reason}", line) from exc
+        problem = f"is not valid YAML: {reason}"
+        raise YamlRefusedError(problem, line, is_syntax=True) from exc
     except (ValueError, RecursionError) as exc:
         raise YamlRefusedError(f"is not valid YAML: {exc}") from exc
     return builder.document
