@@ -84,6 +84,7 @@ class Job:
     session_id: str | None = None
     first_failed_at: float | None = None
     awaits_token: bool = False
+    doomed: Failure | None = None
 
     @property
     def agent_id(self) -> str:

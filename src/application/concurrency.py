@@ -23,19 +23,27 @@ class JobQueue(Generic[Job]):
     generator of a million jobs never stands in memory at once.
     """
 
-    def __init__(
-        self, source: Iterable[Job], *, max_waiting: int, stagger: float = 0.0
-    ) -> None:
-        self._source: Iterator[Job] | None = iter(source)
+    def __init__(self, *, max_waiting: int, stagger: float = 0.0) -> None:
+        self._source: Iterator[Job] | None = None
         self._max_waiting = max_waiting
         self._stagger = stagger
         self._next_start = 0.0
         self._ready: deque[Job] = deque()
+        self._urgent: list[tuple[float, int, Job]] = []
         self._delayed: list[tuple[float, int, Job]] = []
         self._held: deque[Job] = deque()
         self._order = count()
         self._out = 0
         self._idle: deque[asyncio.Future[None]] = deque()
+
+    def draw_from(self, source: Iterable[Job]) -> None:
+        """Where jobs come from when nothing else is ready."""
+        self._source = iter(source)
+
+    def add(self, job: Job, priority: float) -> None:
+        """One more job; the highest priority goes first, and before the source's."""
+        heapq.heappush(self._urgent, (-priority, next(self._order), job))
+        self._wake_one()
 
     async def get(self) -> Job | None:
         """The next job to work on, or None when there will never be another."""
@@ -80,7 +88,8 @@ class JobQueue(Generic[Job]):
     @property
     def is_idle(self) -> bool:
         """Nobody works and nobody will get ready by itself: only held jobs are left."""
-        return not (self._out or self._ready or self._delayed or self._source)
+        waiting = self._ready or self._delayed or self._urgent
+        return not (self._out or waiting or self._source)
 
     def hurry(self) -> None:
         """Whoever waits, for a moment or for news, is ready now."""
@@ -93,10 +102,19 @@ class JobQueue(Generic[Job]):
         self._wake_all()
 
     def _pick(self) -> Job | None:
-        if self._delayed and self._delayed[0][0] <= asyncio.get_running_loop().time():
-            return heapq.heappop(self._delayed)[2]
+        if self._delayed:
+            self._promote(asyncio.get_running_loop().time())
         if self._ready:
             return self._ready.popleft()
+        if self._urgent:
+            return heapq.heappop(self._urgent)[2]
+        return self._drawn()
+
+    def _promote(self, now: float) -> None:
+        while self._delayed and self._delayed[0][0] <= now:
+            self._ready.append(heapq.heappop(self._delayed)[2])
+
+    def _drawn(self) -> Job | None:
         waiting = len(self._delayed) + len(self._held)
         if self._source is None or waiting >= self._max_waiting:
             return None

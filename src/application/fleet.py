@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from math import ceil
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from attrs import define, evolve, field
 
@@ -17,12 +17,17 @@ from muster.application.batch import (
     Tally,
 )
 from muster.application.fleet_context import FleetContext
+from muster.application.plan_execution import PlanExecution, PlanOptions, RunOfPlan
+from muster.application.ports.event_sink import EventSink
+from muster.application.ports.journal import Journal
 from muster.application.spawning import Spawning
 from muster.domain import presets
 from muster.domain.errors import OrchestratorError
 from muster.domain.outcome import Failure, FailureCause, SpawnResult
+from muster.domain.plan import Plan
 from muster.domain.recovery_metrics import RecoveryMetrics
 from muster.domain.recovery_policy import RecoveryPolicy
+from muster.domain.run_report import RunReport
 from muster.domain.spawn_policy import SpawnPolicy
 from muster.domain.task import SpawnTask
 from muster.domain.tool import ToolSpec
@@ -284,6 +289,56 @@ class FleetEngine:
             if stop_on_failure and not result.success:
                 break
         return results
+
+    async def run_plan(
+        self,
+        plan: Plan,
+        *,
+        max_concurrent: int = presets.MAX_CONCURRENT,
+        only: Iterable[str] | None = None,
+        waves: bool = False,
+        fail_fast: bool = False,
+        on_dependency_failure: Literal["fail", "continue"] = "fail",
+        deadline: float | None = None,
+        fallback_to_llm: bool = True,
+        max_retries: int | None = None,
+        recovery_policy: RecoveryPolicy | None = None,
+        tool: str | ToolSpec | None = None,
+        model: str | None = None,
+        policy: SpawnPolicy | str | None = None,
+        journal: Journal | None = None,
+        sink: EventSink | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> RunReport:
+        """Runs a plan as dataflow, with recovery; every task that is run has a result.
+
+        ``deadline`` in seconds ends the run; what is finished is kept. With a
+        ``journal`` each result is durable before anybody sees it.
+        """
+        options = BatchOptions(
+            max_concurrent=_at_least_one(max_concurrent),
+            tool=tool,
+            model=model,
+            policy=policy,
+            recovers=True,
+            recovery=recovery_policy,
+            retries=_not_negative(max_retries),
+            fallback=None if recovery_policy else fallback_to_llm,
+            on_progress=on_progress,
+        )
+        context = self._ready()
+        context.policy(policy)
+        if journal is not None:
+            context = context.for_run(journal, sink)
+        chosen = None if only is None else frozenset(only)
+        plan_options = PlanOptions(
+            only=chosen,
+            waves=waves,
+            fail_fast=fail_fast,
+            on_dependency_failure=on_dependency_failure,
+        )
+        execution = PlanExecution(context, plan, plan_options, options)
+        return await RunOfPlan(context, execution, deadline).run()
 
     # --- how --------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """What every batch of one fleet shares. Two fleets share nothing of it."""
 
 from collections.abc import Callable
-from typing import Protocol
+from copy import copy
+from typing import Protocol, Self
 
 from attrs import define, field
 
@@ -59,6 +60,14 @@ class FleetContext:
     wants_output: bool = False
     first_looks: FirstLooks = field(factory=FirstLooks, init=False)
     active: set[Stoppable] = field(factory=set, init=False)
+
+    def for_run(self, journal: Journal, sink: EventSink | None) -> Self:
+        """The same fleet, writing one run's journal and telling its sink too."""
+        run = copy(self)
+        run.journal, run.run_id = journal, journal.run_id
+        run.sink = sink or self.sink
+        run.wants_output = self.wants_output or sink is not None
+        return run
 
     def policy(self, policy: SpawnPolicy | str | None) -> SpawnPolicy:
         """The policy meant; `UnknownPresetError` lists the names that exist."""

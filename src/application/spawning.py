@@ -47,22 +47,29 @@ class Spawning:
     _routes: dict[object, Route] = field(factory=dict, init=False)
     _stopped: Failure | None = field(default=None, init=False)
 
-    async def run(self, tasks: Iterable[SpawnTask]) -> None:
-        """Delivers one result per task, as they end. A cancellation leaves no agent."""
-        self._loop = asyncio.get_running_loop()
+    def __attrs_post_init__(self) -> None:
         self._narrator = Narrator(self.fleet, self.options, self.books)
         self._is_told = self._narrator.has_listeners
         workers = self.options.max_concurrent
         self._queue = JobQueue(
-            self._jobs(tasks),
-            max_waiting=max_waiting(workers),
-            stagger=self.options.stagger,
+            max_waiting=max_waiting(workers), stagger=self.options.stagger
         )
+
+    async def run(self, tasks: Iterable[SpawnTask]) -> None:
+        """Delivers one result per task, as they end. A cancellation leaves no agent."""
+        self._loop = asyncio.get_running_loop()
+        workers = self.options.max_concurrent
+        self._queue.draw_from(self._jobs(tasks))
         self.fleet.active.add(self)
         try:
             await work_off(self._queue, self._advance, workers)
         finally:
             self.fleet.active.discard(self)
+
+    def add(self, job: Job, priority: float) -> None:
+        """One more task, before or during `run`; higher priorities go first."""
+        self._narrator.seen += 1
+        self._queue.add(job, priority)
 
     def drain(self, failure: Failure) -> None:
         """Starts nothing new: whoever waits ends with ``failure``, the others go on."""
@@ -86,8 +93,9 @@ class Spawning:
 
     async def _advance(self, job: Job) -> None:
         try:
-            if self._stopped is not None:
-                await self._fail(job, self._stopped)
+            failure = job.doomed or self._stopped
+            if failure is not None:
+                await self._fail(job, failure)
             elif job.route is None:
                 await self._begin(job)
             elif job.awaits_token and job.last_failure is not None:

@@ -5,7 +5,6 @@ sink adds the run id and the time. Durations are seconds.
 """
 
 from attrs import frozen
-
 from muster.domain.outcome import Failure, SpawnResult
 
 

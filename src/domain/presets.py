@@ -12,6 +12,7 @@ MAX_CONCURRENT_TRACKED: Final = 4
 POOL_CAPACITY: Final = 72
 STAGGER_DELAY: Final = 0.0
 GLOBAL_TIMEOUT_FACTOR: Final = 1.5
+CONTEXT_BYTES: Final = 16 * KIB  # of one dependency in a dependent prompt
 ROUTES_KEPT: Final = 4096  # kinds of tasks whose route a batch remembers
 STREAM_AHEAD: Final = 64  # results that may wait for a slow consumer
 MAX_DELAYED_JOBS_PER_SLOT: Final = 16

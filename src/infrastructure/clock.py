@@ -1,6 +1,7 @@
 """The machine's clocks behind the port."""
 
 import time
+from datetime import UTC, datetime
 
 from attrs import frozen
 
@@ -16,3 +17,7 @@ class SystemClock:
     def epoch(self) -> float:
         """Seconds since 1970 UTC; may jump."""
         return time.time()  # noqa: TID251 -- this is the Clock port
+
+    def utc(self, epoch: float) -> str:
+        """ISO 8601 with milliseconds and offset."""
+        return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="milliseconds")

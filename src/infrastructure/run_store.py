@@ -140,6 +140,11 @@ class RunStore:
         except OSError as exc:
             raise JournalError(_lost(exc), str(self.folder / SUMMARY)) from exc
 
+    async def complete(self, summary: Mapping[str, Any]) -> None:
+        """Returns when the summary is durable. Raises `JournalError`."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._executor(), self.write_summary, summary)
+
     async def aclose(self) -> None:
         """Waits until everything that was recorded is written. Then the thread ends."""
         executor, self._writer = self._writer, None

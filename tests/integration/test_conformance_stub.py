@@ -1,6 +1,7 @@
 """The stub keeps the promises of the port; so tests against it mean something."""
 
 import pytest
+
 from muster.domain.task import AgentRequest
 from muster.testing import (
     AgentOrchestratorStub,

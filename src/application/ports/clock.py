@@ -13,3 +13,7 @@ class Clock(Protocol):
     def epoch(self) -> float:
         """Seconds since 1970 UTC, for records and reset times; may jump."""
         ...
+
+    def utc(self, epoch: float) -> str:
+        """Epoch seconds as ISO 8601 in UTC, with the offset."""
+        ...

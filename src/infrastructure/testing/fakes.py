@@ -1,7 +1,7 @@
 """Hand-written stand-ins for the ports, named after them. None of them waits or draws."""
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from attrs import define, field
 
@@ -11,6 +11,7 @@ from muster.domain.fleet_events import FleetEvent
 from muster.domain.lane_notice import LaneNotice
 from muster.domain.outcome import SpawnResult
 from muster.domain.tool import ToolSpec
+from muster.infrastructure.clock import SystemClock
 
 E = TypeVar("E")
 
@@ -29,6 +30,10 @@ class FixedClock:
     def epoch(self) -> float:
         """Now, since 1970."""
         return self.epoch_at_zero + self.now
+
+    def utc(self, epoch: float) -> str:
+        """As the system's clock writes it."""
+        return SystemClock().utc(epoch)
 
     def advance(self, seconds: float) -> None:
         """Moves both readings on."""
@@ -78,6 +83,12 @@ class MemoryJournal:
 
     results: list[SpawnResult] = field(factory=list)
     broken: bool = False
+    run_id: str = "memory"
+    summary: dict[str, Any] = field(factory=dict)
+
+    async def complete(self, summary: Mapping[str, Any]) -> None:
+        """Keeps the summary."""
+        self.summary = dict(summary)
 
     async def record(self, result: SpawnResult) -> None:
         """Keeps the result, or raises `JournalError`."""

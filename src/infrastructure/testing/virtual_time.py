@@ -8,6 +8,7 @@ who waits where.
 
 import asyncio
 import functools
+import math
 import selectors
 import time
 from collections.abc import Callable, Coroutine
@@ -17,6 +18,8 @@ from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
 from attrs import define
 
+from muster.infrastructure.clock import SystemClock
+
 P = ParamSpec("P")
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -24,6 +27,7 @@ Ts = TypeVarTuple("Ts")
 EPOCH_AT_ZERO = 1_750_000_000.0
 # What a thread that nobody told us of gets, in real seconds, to wake an idle loop.
 FOREIGN_WAKE_UP = 0.5
+RESOLUTION = 1e-9
 
 
 class EverybodyWaitsError(RuntimeError):
@@ -60,6 +64,10 @@ class VirtualClock:
         """Seconds since 1970, as far from ``epoch_at_zero`` as the loop has run."""
         return self.epoch_at_zero + self.monotonic()
 
+    def utc(self, epoch: float) -> str:
+        """As the system's clock writes it."""
+        return SystemClock().utc(epoch)
+
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """A selector loop whose `time` is virtual and starts at 0."""
@@ -81,6 +89,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         # To the nanosecond, which is the loop's own resolution: three sleeps of
         # 0.1 s end at 0.3 and not at 0.30000000000000004.
         self._now = round(self._now + seconds, 9)
+        if self._now + RESOLUTION == self._now:
+            # After 2 ** 24 s a float holds no nanosecond. The loop fires timers that
+            # are due before now + resolution, and would turn here for ever.
+            self._now = math.nextafter(self._now, math.inf)
 
     def run_in_executor(
         self,
