@@ -6,6 +6,8 @@ judge_line       one line of a live stderr           -> LineVerdict or None
 LineWatch        the last burst of a live stderr     -> Suspicion or None
 """
 
+from typing import Final
+
 from attrs import evolve
 
 from muster.domain.classification_exit import judge_exit, judge_records, judge_text
@@ -27,6 +29,8 @@ __all__ = [
     "judge_exit",
     "judge_line",
 ]
+
+_MAX_CLOSING_LINES: Final = 200
 
 
 def classify_error(
@@ -67,12 +71,14 @@ def _of_a_good_run(text: str, stream: str, now_epoch: float | None) -> Failure |
 
 def _closing_errors(text: str) -> int:
     """Where the errors that ``text`` ends with begin."""
-    end = len(text)
-    while end > 0:
+    end = len(text.rstrip())
+    for _ in range(_MAX_CLOSING_LINES):
         start = text.rfind("\n", 0, end) + 1
         line = text[start:end]
         clean = folded(line)
         if is_warning(clean) or not (is_continuation(line) or match_line(clean)):
             return min(end + 1, len(text))
+        if start == 0:
+            return 0
         end = start - 1
-    return 0
+    return start

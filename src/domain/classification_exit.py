@@ -1,5 +1,6 @@
 """The failure of a run that has ended: structured record, final text, exit code, in that order."""
 
+from itertools import islice
 from typing import Final
 
 from muster.domain import final_message, reset_time, retry_notice
@@ -18,6 +19,7 @@ _NOT_EXECUTABLE: Final = 126
 _NOT_FOUND: Final = 127
 _SIGKILL: Final = 9
 _MAX_MESSAGE: Final = 500
+_MAX_MESSAGES: Final = 150
 _LIMITED: Final = frozenset(
     (FailureCause.RATE_LIMIT, FailureCause.QUOTA, FailureCause.OVERLOADED)
 )
@@ -103,7 +105,7 @@ def judge_text(
     failure = judge_records(text, stream, now_epoch)
     if failure is not None:
         return failure
-    for message in final_message.plain(text, retries=retries):
+    for message in islice(final_message.plain(text, retries=retries), _MAX_MESSAGES):
         found = match(message.text) if message.firm else match_line(message.text)
         if found is not None:
             return _failure(found, message, text, stream, now_epoch)

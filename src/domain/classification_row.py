@@ -42,7 +42,7 @@ _SAYS_STATUS: Final = (
 )
 _NO_COUNT: Final = (
     r"(?![\w%/-]|[.:,]\d| (?:[a-z-]{2,20} )?(?:records?|rows?|lines?|files?|tests?|passed"
-    r"|items?|tokens?|ms|bytes|[kmg]i?b|results?|seconds?|found|entries|words|cases|users"
+    r"|items?|tokens|ms|bytes|[kmg]i?b|results?|seconds?|found|entries|words|cases|users"
     r"|times|steps|docs|pages|commits|modules|objects|requests? (?:ok|done|served))\b)"
 )
 

@@ -1,6 +1,8 @@
 """The live judge of stderr: suspects, and says how long silence must confirm it."""
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from attrs import evolve, frozen
@@ -8,9 +10,12 @@ from attrs import evolve, frozen
 from muster.domain import classification_line as lines
 from muster.domain import final_message, presets, reset_time, retry_notice
 from muster.domain.errors import ConfigError
+from muster.domain.final_message import is_continuation, is_frame
 from muster.domain.outcome import Evidence, Failure, FailureCategory, FailureCause
 from muster.domain.spawn_policy import Predicate, TerminationPolicy
 
+_MAX_LINES: Final = 400
+_MAX_JUDGED_LINES: Final = 24
 _BY_POLICY: Final = "predicate"
 # What a backend answers. A program that can't start ends by itself, and what an
 # agent's own shell commands print (missing files, no permission) ends nobody.
@@ -125,11 +130,8 @@ class LineWatch:
     def _newest(self, tail: str, skipped: int) -> tuple[LineVerdict | None, int]:
         delay: float | None = None
         inner: tuple[LineVerdict | None, int] = (None, 0)
-        end = len(tail)
-        while end > skipped:
-            start = max(skipped, tail.rfind("\n", 0, end) + 1)
-            line = tail[start:end]
-            end = start - 1
+        report = (each for each in _backwards(tail, skipped) if not is_frame(each[0]))
+        for line, start in islice(report, _MAX_JUDGED_LINES):
             verdict = self._verdict(line)
             announced = retry_notice.announced_delay(lines.folded(line))
             delay = announced if delay is None else delay
@@ -137,11 +139,7 @@ class LineWatch:
                 return _delayed(verdict, delay), start
             if verdict is not None and inner[0] is None:
                 inner = (verdict, start)
-            if (
-                verdict is None
-                and announced is None
-                and not final_message.is_continuation(line)
-            ):
+            if (verdict or announced) is None and not is_continuation(line):
                 break
         verdict, start = inner
         return (_delayed(verdict, delay) if verdict else None), start
@@ -160,10 +158,10 @@ class LineWatch:
                 cause = known.row.cause if known else FailureCause.UNKNOWN
                 return LineVerdict(cause, pattern.pattern, clean, found.start())
         for predicate in self._predicates:
-            reason = predicate(clean)
+            reason = _asked(predicate, clean)
             if reason:
                 return LineVerdict(
-                    FailureCause.UNKNOWN, _BY_POLICY, clean, reason=str(reason)
+                    FailureCause.UNKNOWN, _BY_POLICY, clean, reason=reason
                 )
         return None
 
@@ -172,6 +170,24 @@ class LineWatch:
         if self._confirm_after is not None:
             confirm = self._confirm_after
         return confirm + (verdict.announced_delay or 0.0)
+
+
+def _asked(predicate: Predicate, line: str) -> str | None:
+    try:
+        return predicate(line)
+    except Exception:  # noqa: BLE001 -- a host's mistake must not end an agent
+        return None
+
+
+def _backwards(tail: str, skipped: int) -> Iterator[tuple[str, int]]:
+    """Lines of ``tail`` with their starts, last first, a bounded number of them."""
+    end = len(tail.rstrip())
+    for _ in range(_MAX_LINES):
+        if end <= skipped:
+            return
+        start = max(skipped, tail.rfind("\n", 0, end) + 1)
+        yield tail[start:end], start
+        end = start - 1
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:

@@ -17,18 +17,21 @@ from muster.domain.classification_line import folded, has_marker, is_benign
 from muster.domain.retry_notice import announced_delay
 
 _MAX_BLOCK_LINES: Final = 24
+_MAX_LINES: Final = 400
 _MAX_DEPTH: Final = 6
 
 _FRAME: Final = re.compile(
-    r"\s*(?:at (?:async )?\S+.*[):\d>]$|at \S+$|File \"|\d{1,3}: (?:0x|\w+::)|#\d+ |[╭╰├─│┌└━┃]{2}"
+    r"\s*(?:at (?:async )?\S+.*[):\d>]( \{)?$|at \S+$|File \"|\d{1,3}: (?:0x|\w+::)|#\d+ |[╭╰├─│┌└━┃]{2}"
     r"|[│┃|] *(?:❱|\d+|[│┃╭╰─]|\w+ = )|\^+$|~+\^|\.{3}$|node:internal|Node\.js v|Bun v"
     r"|stack backtrace|note: run with|Traceback \(|During handling of|The above exception)"
 )
 _CLOSING: Final = re.compile(r"[\s\[\]{}(),;:.\"'│┃╭╮╰╯─━=*#^~-]*$")
+# Advice, not the log of a deed: "Check your key" but not "Checking the key".
 _ADVICE: Final = re.compile(
-    r"\W{0,3}(?:please|see|try|for (?:more|details|help)|visit|check|hint|note|tip|help|more"
-    r"|how to fix|to (?:fix|resolve|proceed|continue)|read|docs|documentation|learn|if (?:this|you|it)"
-    r"|request[- _]id|https?://|you can|usage:|run )",
+    r"\W{0,3}(?:(?:please|see|visit|hint|note|tip|learn more|read more|how to fix)\b"
+    r"|for (?:more|details|help)\b|to (?:fix|resolve|proceed|continue)\b|if (?:this|you|it)\b"
+    r"|(?:try|check) (?:again|your|the|that|whether|running|with|['`-])|more info|you can\b"
+    r"|request[- _]id|https?://|usage:|run ['`/])",
     re.IGNORECASE,
 )
 _BOX: Final = re.compile(r"^\s*[│┃] ?(.*?) ?[│┃]?\s*$")
@@ -59,7 +62,7 @@ class _Line:
 
     @property
     def is_frame(self) -> bool:
-        return bool(_FRAME.match(self.raw))
+        return is_frame(self.raw)
 
     @property
     def is_indented(self) -> bool:
@@ -112,10 +115,12 @@ def last_line(text: str) -> str:
 
 
 def _lines(text: str) -> list[_Line]:
-    skipped = max(0, len(text) - presets.FINAL_TEXT_CHARS)
-    start = skipped
+    # Blank lines at the end must not use up the lines that are looked at.
+    tail = text[: len(text.rstrip())][-presets.FINAL_TEXT_CHARS :]
+    kept = tail.rsplit("\n", _MAX_LINES)[-_MAX_LINES:]
+    start = len(text.rstrip()) - sum(len(raw) + 1 for raw in kept) + 1
     lines = []
-    for raw in text[skipped:].split("\n"):
+    for raw in kept:
         box = _BOX.match(raw[: presets.JUDGED_LINE_CHARS])
         lines.append(_Line(start, raw, folded(box[1] if box else raw)))
         start += len(raw) + 1
@@ -142,7 +147,7 @@ def _block(lines: list[_Line], index: int) -> Message:
         if not line.is_frame and not line.is_empty:
             if has_marker(line.clean) and not line.is_indented:
                 break
-            if is_benign(line.clean):
+            if is_benign(line.clean) or announced_delay(line.clean) is not None:
                 break
             parts.append(line.clean)
     text = " ".join(parts)[: presets.JUDGED_LINE_CHARS]
@@ -155,12 +160,17 @@ def is_continuation(line: str) -> bool:
     Blank and indented lines, stack frames, closing braces, advice, and further
     errors, named or not.
     """
-    if line[:1].isspace() or not line or _FRAME.match(line):
+    if not line or line[0].isspace() or is_frame(line):
         return True
     clean = folded(line)
     if _CLOSING.match(clean) or _ADVICE.match(clean):
         return True
     return has_marker(clean) and not is_benign(clean)
+
+
+def is_frame(line: str) -> bool:
+    """Whether a raw line is part of a stack trace, a box or a tool's footer."""
+    return bool(_FRAME.match(line))
 
 
 # --- structured streams ---------------------------------------------------------

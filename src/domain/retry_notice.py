@@ -35,6 +35,14 @@ _OWN_RETRY: Final = (
     r"|next (?:attempt|try|retry) in|waiting for network)\b"
     r"|\b(?:re-?try|attempt|try)(?: attempt)?(?: #| no\.? ?)? ?\d{1,6} ?(?:/|of) ?\d{1,6}\b"
 )
+_OWN_RETRY_NEEDS: Final = (
+    "try",
+    "retr",
+    "attempt",
+    "connect",
+    "back",
+    "waiting for network",
+)
 _LAST_TRY: Final = (
     r"\b(?:not|no(?: more)?|never|won't|without|stopped|exceeded)"
     r" (?:re-?try(?:ing)?|retries|attempts?|backoff)\b"
@@ -63,6 +71,9 @@ def announced_delay(line: str) -> float | None:
 
     An unnamed delay counts as `presets.UNNAMED_RETRY_PATIENCE`.
     """
+    lowered = line.lower()
+    if not any(word in lowered for word in _OWN_RETRY_NEEDS):
+        return None
     if not re.search(_OWN_RETRY, line, re.IGNORECASE) or _is_last_try(line):
         return None
     named = re.search(_SPOKEN, line, re.IGNORECASE)
