@@ -11,7 +11,7 @@ from attrs import frozen
 
 from muster.domain import presets
 from muster.domain.terminal_text import strip_terminal
-from muster.infrastructure.adapters.local_process.spool import Spool, SpoolFile
+from muster.infrastructure.adapters.local_process.spool import Spool
 
 _CONTINUATION = range(0x80, 0xC0)
 _MAX_CONTINUATIONS = 3
@@ -92,23 +92,6 @@ class Capture:
         self.total += len(data)
         if self._tail is not None:
             self._roll(data)
-
-    def splice(self, source: int, count: int) -> int | None:
-        """Moves bytes from a pipe to the file unseen; None when that can't be done now.
-
-        Raises BlockingIOError when the pipe is empty; 0 is its end.
-        """
-        if not isinstance(self.spool, SpoolFile):
-            return None
-        try:
-            moved = self.spool.splice(source, count)
-        except BlockingIOError:
-            raise
-        except OSError:
-            # What did not fit is still in the pipe and will be read from there.
-            return None
-        self.total += moved
-        return moved
 
     def give_up(self) -> None:
         """No file any more, and room on the disk again: head and tail are kept."""

@@ -149,7 +149,7 @@ class FileFollower:
             budget -= count
             chunk = self._view[:count]
             self.capture.add(chunk)
-            self._deliver(chunk, None)
+            self._deliver(chunk)
         self._timer = self._loop.call_soon(self._read)
 
     def _caught_up(self) -> None:

@@ -62,7 +62,6 @@ class LocalProcessOrchestrator:
             scratch=self._scratch,
             spool_path=self._spool_paths(request),
             grace=request.grace,
-            wants_output=request.wants_output,
         )
         launching: Launching | None = None
         try:

@@ -43,13 +43,11 @@ class Run:
         scratch: bytearray,
         spool_path: Callable[[str], str],
         grace: float,
-        wants_output: bool,
     ) -> None:
         self._report = report
         self._scratch = scratch
         self._spool_path = spool_path
         self._grace = grace
-        self._wants_output = wants_output
         self._loop = asyncio.get_running_loop()
         self._theirs: list[int] = []
         self._sources: list[Source] = []
@@ -140,7 +138,7 @@ class Run:
             os.close(theirs)
             self._theirs.remove(theirs)
             return self._theirs[-1]
-        self._read_pipe(ours, "stdout", ".out", unseen=not self._wants_output)
+        self._read_pipe(ours, "stdout", ".out")
         return theirs
 
     def _follow(self) -> bool:
@@ -166,9 +164,7 @@ class Run:
         self._read_pipe(ours, stream, suffix)
         return theirs
 
-    def _read_pipe(
-        self, ours: int, stream: str, suffix: str, *, unseen: bool = False
-    ) -> None:
+    def _read_pipe(self, ours: int, stream: str, suffix: str) -> None:
         def open_spool() -> SpoolFile | None:
             try:
                 return SpoolFile.create(self._spool_path(suffix))
@@ -181,16 +177,15 @@ class Run:
             self._deliver(stream),
             scratch=self._scratch,
             on_end=self._look,
-            unseen=unseen,
         )
         self._sources.append(reader)
 
     def _deliver(self, stream: str) -> Deliver:
         report = self._report
 
-        def deliver(data: bytes | memoryview, size: int | None) -> None:
+        def deliver(chunk: memoryview) -> None:
             try:
-                report(OutputReceived(stream, data, size))
+                report(OutputReceived(stream, chunk))
             except BaseException as error:
                 # Not the loop's matter: `invoke` ends the agent and raises it.
                 if not self.done.done():

@@ -64,25 +64,6 @@ class SpoolFile:
         self.size += size
         return True
 
-    def splice(self, source: int, count: int) -> int:
-        """Moves up to ``count`` bytes from a pipe without showing them to Python.
-
-        0 is the pipe's end; raises BlockingIOError when it is empty, OSError when
-        the file can't take more or the platform can't do it.
-        """
-        room = presets.MAX_SPOOL_BYTES - self.size
-        if room <= 0:
-            problem = "the spool is full"
-            raise OSError(problem)
-        moved = os.splice(  # type: ignore[attr-defined, unused-ignore]
-            source,
-            self.fd,
-            min(count, room),
-            flags=os.SPLICE_F_NONBLOCK,  # type: ignore[attr-defined, unused-ignore]
-        )
-        self.size += moved
-        return int(moved)
-
     def tail(self, count: int) -> bytes:
         """See `Spool`."""
         return read_tail(self.fd, self.size, count)
