@@ -82,7 +82,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "network",
         "network",
         "interrupted|broken pipe|closed|aborted|connect|econn|enotfound|eai_again|network|socket|dns|resolve|name or service|epipe|fetch"
-        "|unreach|request|ssl|tls|etimedout|host|offline|internet|hang up|disconnected|und_err|proxy|terminated|stream",
+        "|reach|look|request|ssl|tls|etimedout|host|offline|internet|hang up|disconnected|und_err|proxy|terminated|stream",
         r"\b(?:ECONNREFUSED|ECONNRESET|ECONNABORTED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH"
         r"|ENETDOWN|EPIPE|ETIMEDOUT|ERR_NETWORK|UND_ERR_\w+|ERR_SOCKET\w*|ConnectionRefused|FailedToOpenSocket)\b"
         r"|connection (?:was |is |has been |attempt )?(?:refused|reset|error|closed|dropped|lost|aborted"
