@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field, frozen
+
 from muster.domain.circuit_breaker import Blocked, CircuitBreaker, Outcome, Permit
 from muster.domain.lane import Admitted, Lane, Wait
 from muster.domain.outcome import Failure, FailureCause
@@ -180,6 +181,7 @@ class Fleet:
     served: int = 0
     failed: int = 0
     attempts_in_fault: int = 0
+    arrived_in_fault: int = 0
     fault: tuple[float, float] = (math.inf, math.inf)
     goodput: dict[int, int] = field(factory=dict)
     last_served_at: float = 0.0
@@ -187,6 +189,11 @@ class Fleet:
     lane: Lane = field(factory=lambda: Lane("backend"))
     breaker: CircuitBreaker = field(factory=CircuitBreaker)
     budget: RetryBudget = field(factory=RetryBudget)
+
+    def arrive(self, call: Call) -> None:
+        """A new call, other than one that comes back for its retry."""
+        self.arrived_in_fault += self.fault[0] <= self.world.now < self.fault[1]
+        self.submit(call)
 
     def submit(self, call: Call) -> None:
         self.queue.append(call)

@@ -12,6 +12,7 @@ Nothing here fails a task: the queue waits, or is told that it is parked.
 import math
 
 from attrs import define, field, frozen
+
 from muster.domain import presets
 from muster.domain.errors import InvalidTransitionError
 from muster.domain.lane_breaker import LaneBreaker
@@ -89,8 +90,8 @@ class Lane:
     _parked: Parked | None = field(default=None, init=False)
     _parked_until: float = field(default=0.0, init=False)
     _limit: ConcurrencyLimit = field(init=False)
-    _pacer: Pacer = field(factory=Pacer, init=False)
-    _breaker: LaneBreaker = field(factory=LaneBreaker, init=False)
+    _pacer: Pacer = field(factory=Pacer, init=False, repr=False)
+    _breaker: LaneBreaker = field(factory=LaneBreaker, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         start = self._start_limit
@@ -120,6 +121,7 @@ class Lane:
             self._demand_rose(now)
         if not self._calm:
             self._pacer.started(now)
+            self._limit.started(self.in_flight)
             if not self._breaker.is_closed:
                 self._breaker.started(number, now)
         return Admitted(number, now)
@@ -243,7 +245,7 @@ class Lane:
         if self._breaker.succeeded(number, self._admitted):
             return
         if number > self._no_growth_until:
-            self._limit.grow(self.in_flight + 1)
+            self._limit.grow(self.in_flight)
             self._pacer.grow()
 
     def _failed(

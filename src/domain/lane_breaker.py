@@ -7,6 +7,7 @@ than successes, so among completed attempts a healthy fleet looks sick.
 from bisect import bisect_right, insort
 
 from attrs import define, field
+
 from muster.domain import presets
 from muster.domain.lane_notice import time_left
 

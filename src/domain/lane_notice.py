@@ -3,6 +3,7 @@
 import math
 
 from attrs import frozen
+
 from muster.domain import presets
 
 _ROUNDING = 1e-6

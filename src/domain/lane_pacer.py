@@ -4,6 +4,7 @@ import math
 from collections import deque
 
 from attrs import define, field
+
 from muster.domain import presets
 from muster.domain.lane_notice import time_left
 
