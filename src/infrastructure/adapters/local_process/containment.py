@@ -1,7 +1,7 @@
 """The choice of a containment: how families of processes are held and ended.
 
 `keeper` (the default) leaves nobody behind, whoever dies. `group` needs no process
-besides the agents, and lets escape what leaves its session.
+besides the agents, and lets escape what leaves its process group.
 """
 
 import socket
@@ -51,7 +51,7 @@ _WITHOUT: Final = {
     "posix_spawn": "no posix_spawn with sessions: every start costs a fork",
 }
 _GROUP: Final = (
-    "a process that leaves its agent's session may survive it",
+    "a process that leaves its agent's process group may survive it",
     "agents survive a muster that is killed with SIGKILL",
 )
 _NO_SEQPACKET: Final = (

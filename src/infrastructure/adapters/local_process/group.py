@@ -1,6 +1,7 @@
 """Containment "group": a session per child, started by the host itself, no helper.
 
-Nothing is promised for a process that leaves the session, nor when the host is killed.
+Nothing is promised for a process that leaves the group (most are found when the agent
+is stopped, none is looked for when it ends well), nor when the host is killed.
 Costs a pidfd and a reader per child, no thread; asyncio's own costs a thread before 3.12.
 """
 
@@ -261,7 +262,8 @@ def start_process(launch: Launch) -> int:
 def failure(error: OSError, launch: Launch) -> LaunchError:
     code = error.errno or errno.EIO
     stage: Stage = "exec"
-    if launch.cwd is not None and error.filename == launch.cwd:
+    same = launch.cwd == launch.executable
+    if error.filename == launch.cwd and (code == errno.ENOTDIR or not same):
         stage = "cwd"
     elif code in {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}:
         stage = "fork"

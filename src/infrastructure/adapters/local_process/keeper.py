@@ -53,6 +53,8 @@ class Keeper(station.Station):
                 # Else a stop has crossed the news that the agent has ended.
                 if message[0] in {station.RUN, station.IN_FILE}:
                     self.run(message, fds)
+        if os.getppid() == self.parent:  # an agent may have stopped the helper
+            os.kill(self.parent, signal.SIGCONT)
 
     def run(self, message: tuple[Any, ...], fds: list[int]) -> None:
         stage = "fork"

@@ -193,7 +193,10 @@ class Keeper:
 
     def _gone(self, child: KeptChild, gone: Gone) -> None:
         child.end(gone)
-        if not gone.unkillable:
+        if gone.lost:  # it goes with its helper, whatever else it is asked
+            self.child = None
+            self.discard()
+        elif not gone.unkillable:
             self._pool.rest(self)
 
     def _start_is(self, error: OSError | None) -> None:
