@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from math import inf
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import Factory, define, field, frozen
 
@@ -60,6 +60,7 @@ class Route:
     probe_lease: float
     lane: Lane | None = None
     recovery: RecoveryPolicy | None = None
+    persona: str = ""
 
 
 @define(eq=False)
@@ -135,7 +136,7 @@ class Tally:
     retried_tasks: list[dict[str, object]] = field(factory=list)
     early_terminations: list[dict[str, object]] = field(factory=list)
     circuit_blocked: list[dict[str, object]] = field(factory=list)
-    heartbeat_metrics: list[dict[str, object]] = field(factory=list)
+    _signs: dict[int, dict[str, Any]] = field(factory=dict, init=False)
     failed_tasks: int = 0
     total_tasks: int = 0
 
@@ -151,15 +152,19 @@ class Tally:
                     "detection_time": round(failure.detection_time_ms or 0.0, 3),
                 }
             )
-        self.heartbeat_metrics.append(
+        signs = self._signs.setdefault(
+            job.index,
             {
                 "task_index": job.index,
                 "agent_id": job.agent_id,
-                "event_count": outcome.events,
-                "elapsed_s": round(outcome.duration, 6),
-                "idle_s": round(outcome.idle, 6),
-            }
+                "event_count": 0,
+                "elapsed_s": 0.0,
+                "idle_s": 0.0,
+            },
         )
+        signs["event_count"] += outcome.events
+        signs["elapsed_s"] = round(signs["elapsed_s"] + outcome.duration, 6)
+        signs["idle_s"] = round(outcome.idle, 6)
 
     def blocked(self, job: Job, reason: str) -> None:
         """Books a start that an open circuit prevented."""
@@ -201,7 +206,7 @@ class Tally:
             "early_terminations": _in_order(self.early_terminations),
             "circuit_blocked": _in_order(self.circuit_blocked),
             "circuit_blocked_count": len(self.circuit_blocked),
-            "heartbeat_metrics": _in_order(self.heartbeat_metrics),
+            "heartbeat_metrics": _in_order(list(self._signs.values())),
             "total_duration_ms": duration * 1000,
         }
 

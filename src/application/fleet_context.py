@@ -8,6 +8,7 @@ from attrs import define, field
 
 from muster.application.lanes import Lanes
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
+from muster.application.ports.agent_registry import AgentRegistry
 from muster.application.ports.clock import Clock
 from muster.application.ports.event_sink import EventSink
 from muster.application.ports.journal import Journal
@@ -19,6 +20,7 @@ from muster.domain.circuit_breaker import CircuitBreaker
 from muster.domain.fleet_events import FleetEvent
 from muster.domain.outcome import Failure
 from muster.domain.recovery_metrics import RecoveryMetrics
+from muster.domain.recovery_policy import RecoveryPolicy
 from muster.domain.spawn_policy import SpawnPolicy
 from muster.domain.tool import ToolSpec
 
@@ -49,6 +51,7 @@ class FleetContext:
     lanes: Lanes
     breaker: CircuitBreaker
     log_fault: LogFault
+    agents: AgentRegistry | None = None
     sink: EventSink | None = None
     journal: Journal | None = None
     run_id: str | None = None
@@ -56,6 +59,7 @@ class FleetContext:
     model: str | None = None
     policy_name: str = presets.SPAWN_POLICY
     policies: dict[str, SpawnPolicy] = field(factory=dict)
+    recovery: RecoveryPolicy | None = None
     metrics: RecoveryMetrics = field(factory=RecoveryMetrics)
     wants_output: bool = False
     first_looks: FirstLooks = field(factory=FirstLooks, init=False)

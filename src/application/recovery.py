@@ -46,13 +46,18 @@ _FALLBACK_HELPS_DESPITE = frozenset(
 
 
 def recovery_for(
-    options: BatchOptions, policy: SpawnPolicy, agent: str | None
+    options: BatchOptions,
+    policy: SpawnPolicy,
+    agent: str | None,
+    *,
+    default: RecoveryPolicy | None = None,
 ) -> RecoveryPolicy:
-    """The recovery policy of one task: the given one, or the spawn policy's numbers.
+    """The recovery policy of one task.
 
-    Overrides of the call win over both.
+    The call's, else the ``default`` of the fleet, else the spawn policy's numbers;
+    overrides of the call win over all.
     """
-    base = options.recovery
+    base = options.recovery or default
     if base is None:
         retry = policy.retry
         immediate = retry.strategy == "immediate"

@@ -15,6 +15,7 @@ from muster.application.batch import BatchObserver, BatchOptions, Job, Route
 from muster.application.concurrency import JobQueue, max_waiting, work_off
 from muster.application.fleet_context import FleetContext
 from muster.application.narration import Narrator
+from muster.application.personas import persona_for
 from muster.application.results import attempt_record, failed_result, result_of
 from muster.application.supervision import Attempt, first_look_after
 from muster.domain import presets
@@ -128,8 +129,7 @@ class Spawning:
         tool, policy = task.tool, task.policy
         if isinstance(tool, ToolSpec) or isinstance(policy, SpawnPolicy):
             return self._find_route(task)
-        agent = task.agent if self.options.recovers else None
-        kind = (tool, policy, task.model, agent)
+        kind = (tool, policy, task.model, task.agent)
         route = self._routes.get(kind)
         if route is None:
             route = self._find_route(task)
@@ -139,14 +139,20 @@ class Spawning:
 
     def _find_route(self, task: SpawnTask, tool: str | None = None) -> Route:
         options, fleet = self.options, self.fleet
-        chosen = tool or options.tool or task.tool or fleet.tool
-        spec = fleet.tools.resolve(chosen)
-        model = options.model or task.model or fleet.model
+        profile = None
+        if fleet.agents is not None and task.agent is not None:
+            profile = fleet.agents.find(task.agent)
+        own_tool = task.tool or (profile.tool if profile else None)
+        own_model = task.model or (profile.model if profile else None)
+        spec = fleet.tools.resolve(tool or options.tool or own_tool or fleet.tool)
+        model = options.model or own_model or fleet.model
         policy = fleet.policy(task.policy or options.policy)
         lane, recovers = None, None
         if options.recovers:
             lane = fleet.lanes.lane(spec, model)
-            recovers = recovery.recovery_for(options, policy, task.agent)
+            recovers = recovery.recovery_for(
+                options, policy, task.agent, default=fleet.recovery
+            )
         quiet = spec.silent_until_done
         grace = policy.termination.grace + presets.GRACE
         return Route(
@@ -158,6 +164,7 @@ class Spawning:
             probe_lease=policy.timeout.hard_limit + grace,
             lane=lane,
             recovery=recovers,
+            persona=persona_for(spec, profile),
         )
 
     async def _next_attempt(self, job: Job, route: Route) -> None:
@@ -278,7 +285,7 @@ class Spawning:
             path = fleet.journal.output_path(task.task_id)
         return AgentRequest(
             job.agent_id,
-            prompt=task.prompt,
+            prompt=route.persona + task.prompt if job.agent else task.prompt,
             request_id=task.task_id,
             agent=job.agent,
             tool=route.spec,

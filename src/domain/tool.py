@@ -50,6 +50,7 @@ class ToolSpec:
     shell: bool = False
     requires_output: bool = False
     is_agent: bool = False
+    adapter: str = "local_process"
     version_args: tuple[str, ...] = field(default=("--version",), converter=_words)
     login_files: tuple[str, ...] = field(default=(), converter=_words)
     login_env: tuple[str, ...] = field(default=(), converter=_words)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from attrs import field, frozen
+
 from muster.domain.presets import SECRET_WORDS
 from muster.domain.suggestion import did_you_mean
 
@@ -109,7 +110,8 @@ def is_secret_name(name: str) -> bool:
 
 def shown(value: Any, path: Path = ()) -> str:
     """A value in an error message: short, and masked under a secret-looking name."""
-    if any(is_secret_name(part) for part in path if isinstance(part, str)):
+    names = (part for part in path if isinstance(part, str))
+    if not isinstance(value, int | float) and any(map(is_secret_name, names)):
         return "***"
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = MAX_SHOWN

@@ -5,6 +5,7 @@ import os
 import stat
 
 from attrs import define
+
 from muster.domain.errors import MusterError
 
 _FOREIGN_MARKS = (

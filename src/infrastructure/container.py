@@ -1,0 +1,154 @@
+"""The composition root: who gets what. Imported by the facade's host and the CLI only."""
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from dependency_injector import containers, providers
+
+from muster.application.fleet import FleetEngine
+from muster.application.fleet_context import FleetContext
+from muster.application.lanes import Lanes
+from muster.application.ports.agent_orchestrator import AgentOrchestrator
+from muster.domain import presets
+from muster.domain.circuit_breaker import CircuitBreaker
+from muster.domain.tool import ToolSpec
+from muster.infrastructure.adapter_registry import AdapterRegistry
+from muster.infrastructure.adapters.local_process import containment
+from muster.infrastructure.adapters.local_process.executables import Executables
+from muster.infrastructure.adapters.local_process.orchestrator import (
+    LocalProcessOrchestrator,
+)
+from muster.infrastructure.adapters.local_process.tool_table import LocalToolRegistry
+from muster.infrastructure.adapters.stub.orchestrator import AgentOrchestratorStub
+from muster.infrastructure.agent_profiles import AgentProfiles
+from muster.infrastructure.clock import SystemClock
+from muster.infrastructure.randomness import SystemRandomness
+from muster.infrastructure.settings import Settings
+from muster.infrastructure.user_folders import gate_of, profiles_of
+
+SIMULATION = ToolSpec("sim", ("sim",), adapter="stub")
+
+
+class GivenOrchestratorTools:
+    """The tool registry of a fleet whose host brought its own orchestrator.
+
+    Every name is a tool: what it means is the orchestrator's business.
+    """
+
+    def __init__(self, orchestrator: AgentOrchestrator) -> None:
+        self._default = orchestrator.capabilities.name
+        self._specs: dict[str, ToolSpec] = {}
+
+    def resolve(self, tool: str | ToolSpec | None) -> ToolSpec:
+        """See `ToolRegistry`; never raises."""
+        if isinstance(tool, ToolSpec):
+            return tool
+        name = tool or self._default
+        spec = self._specs.get(name)
+        if spec is None:
+            spec = self._specs[name] = ToolSpec(name, (name,))
+        return spec
+
+
+def _tools(
+    settings: Settings,
+    environ: Mapping[str, str],
+    executables: Executables,
+    given: AgentOrchestrator | None,
+) -> GivenOrchestratorTools | LocalToolRegistry:
+    if given is not None:
+        return GivenOrchestratorTools(given)
+    tools: dict[str, Any] = {SIMULATION.name: SIMULATION, **settings.tools}
+    return LocalToolRegistry(
+        tools, environ=environ, default=settings.tool, executables=executables
+    )
+
+
+def _breaker(settings: Settings, agents: AgentProfiles) -> CircuitBreaker:
+    registered = frozenset(agents.names())
+    return CircuitBreaker(
+        **settings.circuit_breaker, registered=registered.__contains__
+    )
+
+
+def _context(  # noqa: PLR0917 - the container passes its parts by position
+    settings: Settings,
+    tools: GivenOrchestratorTools | LocalToolRegistry,
+    adapters: AdapterRegistry,
+    given: AgentOrchestrator | None,
+    clock: SystemClock,
+    randomness: SystemRandomness,
+    lanes: Lanes,
+    breaker: CircuitBreaker,
+    agents: AgentProfiles,
+) -> FleetContext:
+    orchestrator_of = adapters.orchestrator_of
+    return FleetContext(
+        tools=tools,
+        orchestrator_of=orchestrator_of if given is None else lambda _: given,
+        clock=clock,
+        randomness=randomness,
+        lanes=lanes,
+        breaker=breaker,
+        log_fault=logging.getLogger("muster").warning,
+        agents=agents,
+        tool=settings.tool,
+        model=settings.model,
+        policy_name=settings.policy or presets.SPAWN_POLICY,
+        policies={
+            name: settings.spawn_policy(name)
+            for name in (*presets.SPAWN_POLICIES, *settings.policies)
+        },
+        recovery=settings.recovery,
+    )
+
+
+class FleetContainer(containers.DeclarativeContainer):
+    """One fleet's parts. Two containers share nothing."""
+
+    settings = providers.Dependency(instance_of=Settings)
+    environ: providers.Dependency[Mapping[str, str]] = providers.Dependency(
+        default=os.environ
+    )
+    given_orchestrator: providers.Dependency[AgentOrchestrator | None] = (
+        providers.Dependency(default=None)
+    )
+    clock = providers.Singleton(SystemClock)
+    randomness = providers.Singleton(SystemRandomness)
+    executables = providers.Singleton(Executables, environ)
+    containment = providers.Singleton(containment.choose, settings.provided.containment)
+    local_process = providers.Singleton(
+        LocalProcessOrchestrator,
+        containment,
+        environ=environ,
+        executables=executables,
+    )
+    stub = providers.Singleton(AgentOrchestratorStub)
+    adapters = providers.Singleton(
+        AdapterRegistry,
+        built_in=providers.Dict(
+            local_process=local_process.provider, stub=stub.provider
+        ),
+    )
+    tools = providers.Singleton(
+        _tools, settings, environ, executables, given_orchestrator
+    )
+    agents = providers.Singleton(profiles_of, settings, environ)
+    gate = providers.Singleton(gate_of, environ)
+    lanes = providers.Singleton(Lanes, clock, gate)
+    breaker = providers.Singleton(_breaker, settings, agents)
+    context = providers.Singleton(
+        _context,
+        settings,
+        tools,
+        adapters,
+        given_orchestrator,
+        clock,
+        randomness,
+        lanes,
+        breaker,
+        agents,
+    )
+    fleet = providers.Singleton(FleetEngine, context)
