@@ -113,6 +113,11 @@ def shown(value: Any, path: Path = ()) -> str:
     names = (part for part in path if isinstance(part, str))
     if not isinstance(value, int | float) and any(map(is_secret_name, names)):
         return "***"
+    if isinstance(value, Mapping):
+        # Its own keys may be the names of secrets, at any depth.
+        return "a table"
+    if isinstance(value, list | tuple) and any(isinstance(x, Mapping) for x in value):
+        return "a list of tables"
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = MAX_SHOWN
     try:
