@@ -61,6 +61,8 @@ def test_longer_waits_of_others_stay_and_an_empty_notice_withdraws_all(gates):
     assert (told.gate_until, told.parked_until, told.rate) == (2.5e9, 3e9, 1.0)
     assert told.reason == "usage limit"
 
+    two.publish("x", LaneNotice(gate_until=1e9))
+    assert one.read("x").gate_until == 2.5e9
     two.publish("x", LaneNotice())
     assert one.read("x").parked_until is None
 

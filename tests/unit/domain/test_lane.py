@@ -205,6 +205,14 @@ def test_a_wait_of_seconds_gates_everybody(failure, wait):
     assert isinstance(lane.admit(wait), Admitted)
 
 
+def test_a_clock_that_goes_back_makes_no_gate_longer():
+    """Nobody waits longer than the backend asked for."""
+    lane = Lane("x")
+    fail(lane, start(lane, now=5000.0), limited(retry_after=60.0), now=5000.0)
+
+    assert lane.admit(10.0).seconds == pytest.approx(60.0)
+
+
 @pytest.mark.parametrize(
     ("failure", "opens_at", "resets_at"),
     [
@@ -312,6 +320,58 @@ def test_failures_of_a_hang_open_the_breaker_though_younger_attempts_run():
         fail(lane, [ticket], Failure(FailureCause.TIMEOUT, "no answer"), now=10.0)
 
     assert isinstance(lane.admit(10.0), Wait)
+
+
+def test_a_lane_felled_on_its_way_back_ramps_more_carefully():
+    """Slow start up to a full pool first, then up to half of what was reached."""
+    lane, now = Lane("x"), 0.0
+    fail(lane, start(lane, 100), BROKEN)
+    for reached in (64, 32):
+        now += 100.0
+        succeed(lane, start(lane, now=now), now=now)
+        while lane.limit < reached:
+            succeed(lane, start(lane, int(lane.limit), now=now), now=now)
+        for _ in range(2):
+            fail(lane, start(lane, 25, now=now), BROKEN, now=now)
+
+    now += 100.0
+    succeed(lane, start(lane, now=now), now=now)
+    rounds = []
+    for _ in range(3):
+        succeed(lane, start(lane, int(lane.limit), now=now), now=now)
+        rounds.append(lane.limit)
+    assert rounds == [16, pytest.approx(17, abs=0.2), pytest.approx(18, abs=0.2)]
+
+
+def test_failures_that_never_open_the_breaker_take_no_memory():
+    """Half of 10,000 attempts failed; a bounded number is remembered."""
+    lane = Lane("x")
+    for _ in range(5000):
+        good, bad = start(lane, 2)
+        succeed(lane, [good])
+        fail(lane, [bad], BROKEN)
+
+    assert len(lane._breaker._failed) <= 4 * presets.LANE_BREAKER_WINDOW
+
+
+def test_a_probe_does_not_wait_for_attempts_that_hang():
+    """72 in flight are above the limit of a lane that begins again."""
+    lane = Lane("x")
+    tickets = start(lane, 92)
+    fail(lane, tickets[:20], BROKEN)
+    assert lane.in_flight > lane.limit
+
+    start(lane, now=10.0)
+
+
+def test_an_older_failure_is_not_charged_with_younger_ones():
+    """Half of the younger attempts failed; of its own cohort it is the first."""
+    lane = Lane("x")
+    tickets = start(lane, 100)
+    fail(lane, tickets[21::2], BROKEN)
+    fail(lane, tickets[19:20], BROKEN)
+
+    start(lane)
 
 
 def test_quick_failures_among_slow_successes_do_not_open():
