@@ -1,5 +1,6 @@
 """Programs that behave like agents in bad weather, and what became of one run of them."""
 
+import asyncio
 import os
 import sys
 import textwrap
@@ -85,8 +86,12 @@ class Story:
 async def orchestrator(
     **environ: str,
 ) -> AsyncIterator[LocalProcessOrchestrator]:
-    """One for a test, closed at its end; no descriptor is left open by it."""
+    """One for a test, closed at its end; leaves no descriptor, and no error to the loop."""
     before = open_descriptors()
+    problems: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, problem: problems.append(problem)
+    )
     opened = LocalProcessOrchestrator(
         containments.choose(KIND), environ={**os.environ, **environ}
     )
@@ -95,6 +100,7 @@ async def orchestrator(
     finally:
         await opened.aclose()
     assert open_descriptors() == before
+    assert problems == []
 
 
 async def run(tool: ToolSpec, prompt: str = "", **request: Any) -> Story:

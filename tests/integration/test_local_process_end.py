@@ -1,15 +1,21 @@
 """How a run ends: exits, left-over holders of pipes, cancellations."""
 
 import asyncio
+import os
 import time
 from pathlib import Path
 
 import pytest
 
+from muster.domain import presets
 from muster.domain.events import OutputReceived
 from muster.domain.outcome import FailureCause
 from muster.domain.task import AgentRequest
 from muster.domain.tool import ToolSpec
+from muster.infrastructure.adapters.local_process.child import Gone
+from muster.infrastructure.adapters.local_process.orchestrator import (
+    LocalProcessOrchestrator,
+)
 from muster.infrastructure.adapters.local_process.tool_table import LocalToolRegistry
 from tests.integration.agents import (
     Story,
@@ -178,6 +184,65 @@ async def test_many_at_once_do_not_meet() -> None:
 
     for number, story in stories.items():
         assert story.stdout == (f"{number}:" * 20_000).encode()
+
+
+async def test_a_no_op_waits_for_nothing() -> None:
+    """Ten of them take less than the drain of a few, on a busy machine too."""
+    async with orchestrator() as opened:
+        await invoke(opened, ToolSpec("true", ("true",)))
+        start = time.monotonic()
+        for _ in range(10):
+            await invoke(opened, ToolSpec("true", ("true",)))
+
+    assert time.monotonic() - start < 3 * presets.DRAIN
+
+
+class Stubborn:
+    """A containment whose only child never goes, like one in a broken disk's driver."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.pid = 4_000_000
+        self.exited: asyncio.Future[int] = loop.create_future()
+        self.gone: asyncio.Future[Gone] = loop.create_future()
+        self.calls: list[str] = []
+
+    async def start(self, launch: object) -> "Stubborn":
+        return self
+
+    def stop(self, grace: float) -> None:
+        self.calls.append("stop")
+
+    def kill(self) -> None:
+        self.calls.append("kill")
+
+    def vitals(self) -> float | None:
+        return None
+
+    async def aclose(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_who_can_not_be_ended_is_named(*, cancelled: bool) -> None:
+    """The call comes back within its bound, and says who is still there."""
+    child, story = Stubborn(), Story()
+    opened = LocalProcessOrchestrator(child, environ={"PATH": os.defpath})
+    request = AgentRequest("a", tool=shell("true"), prompt="", grace=0.1)
+    start = time.monotonic()
+
+    if cancelled:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await opened.invoke(request, story.report)
+    else:
+        child.exited.set_result(0)
+        await opened.invoke(request, story.report)
+    await opened.aclose()
+
+    assert story.ended.unkillable == (child.pid,)
+    assert child.calls == (["stop", "kill"] if cancelled else ["kill"])
+    assert time.monotonic() - start < 10
 
 
 async def test_closing_twice_is_fine() -> None:

@@ -1,8 +1,9 @@
 """Head, tail and what is missing always add up; text is what a whole decoding shows."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+
 from muster.infrastructure.adapters.local_process.capture import Capture, Captured
 
 LIMIT = 16
@@ -80,6 +81,7 @@ def test_with_a_file_the_whole_is_in_it(pieces: list[bytes]) -> None:
 
 
 @given(PIECES, st.integers(0, 80))
+@example([b"0123456789abcdef", *[b"xy"] * 4, b"z"], 22)
 def test_a_full_disk_loses_only_the_middle(pieces: list[bytes], room: int) -> None:
     """Wherever the disk gets full, head and tail are right and the file is gone."""
     spool, whole = MemorySpool(room), b"".join(pieces)
