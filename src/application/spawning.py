@@ -341,7 +341,7 @@ class Spawning:
 
     async def _after_failure(self, job: Job, failure: Failure) -> None:
         lane = job.way.lane
-        if lane is None:
+        if lane is None or self._stopped is not None:
             await self._fail(job, failure)
             return
         now = self._loop.time()
@@ -392,7 +392,7 @@ class Spawning:
 
     async def _fail(self, job: Job, failure: Failure) -> None:
         now = self._loop.time()
-        took = now - job.started_at if job.started_at else 0.0
+        took = 0.0 if job.route is None else now - job.started_at
         await self._end(job, failed_result(job, failure, took))
 
     async def _end(self, job: Job, result: SpawnResult) -> None:
