@@ -52,7 +52,7 @@ def _split(command: str) -> Any:
     try:
         return shlex.split(command.strip("`"))
     except ValueError:
-        return command
+        return None
 
 
 FIELDS: Final[Mapping[str, str]] = {

@@ -20,6 +20,12 @@ ENVIRON = {
     "EMPTY_TOKEN": "",
 }
 REDACTOR = Redactor(ENVIRON)
+MASKED = {
+    "task-abcdefghijklmnopqrst": b"task-abcdefghijklmnopqrst",
+    "hunter2-value": b"***",
+    "Bearer abc.def-ghi_123": b"Bearer ***",
+    PEM: b"***",
+}
 
 
 @pytest.mark.parametrize(
@@ -100,6 +106,22 @@ secret_texts = st.lists(
     | st.text(max_size=3),
     max_size=30,
 ).map("".join)
+
+
+@pytest.mark.parametrize("piece", MASKED)
+def test_no_place_of_a_border_hides_or_makes_a_secret(piece):
+    """Around the end of what is known, and where holding back begins."""
+    window = REDACTOR.window
+    places = [window + d for d in range(-8, 8)]
+    places += [2 * window - d for d in range(len(piece) + 2)]
+    for place in places:
+        data = b"!" * place + piece.encode() + b"!" * 3 * window
+        stream = REDACTOR.stream()
+
+        parts = [stream.feed(data[: 2 * window]), stream.feed(data[2 * window :])]
+        masked = b"".join([*parts, stream.finish()])
+
+        assert masked == data.replace(piece.encode(), MASKED[piece]), place
 
 
 @given(secret_texts, st.lists(st.integers(0, 12_000), max_size=12))

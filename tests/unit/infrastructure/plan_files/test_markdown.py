@@ -180,6 +180,8 @@ def test_what_belongs_to_a_task(below, prompt):
         ("- [ ] 1. x\n  - Agent: --yolo", 2, "agent must be an agent's name"),
         ("- [ ] 1. x\n  - Agent:", 2, "agent must be an agent's name"),
         ("- [ ] 1. x\n  - Model: a\n  - Model: b", 3, "says model twice"),
+        ("- [ ] 1. x\n  - Expect: command 'a", 2, "expect"),
+        ("- [ ] 1. x\n  - Expect: command " + "a " * 40_000, 2, "expect.command"),
         ("- [ ] 1. x\n  - Expect: miracles", 2, "expect must be a table"),
         ("- [ ] 1. x\n  - Expect: regex (", 2, "regular expression"),
         ("- [ ] 1. x\n  - Depends: 2", 1, "unknown dependency '2' in task '1'"),

@@ -3,7 +3,11 @@
 import json
 from pathlib import Path
 
+import attrs
+
+from muster.domain.tool import ToolSpec
 from muster.infrastructure import plan_files
+from muster.infrastructure.definitions import TOOL
 from muster.infrastructure.plan_files.schema import plan_schema
 
 FILE = Path(plan_files.__file__).with_name("plan.schema.json")
@@ -21,3 +25,8 @@ def test_the_schema_describes_a_task():
     assert task["required"] == ["id", "prompt"]
     assert task["additionalProperties"] is False
     assert {"agent", "tool", "depends", "timeout", "expect"} < set(task["properties"])
+
+
+def test_settings_and_tool_specs_agree_on_the_keys_of_a_tool():
+    """A key that is read must be a field of what is built from it."""
+    assert set(TOOL.fields) <= {each.name for each in attrs.fields(ToolSpec)}
