@@ -4,6 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from muster.domain.terminal_text import strip_terminal
 from muster.infrastructure.adapters.local_process.capture import Capture, Captured
 
 LIMIT = 16
@@ -106,11 +107,11 @@ def test_characters_survive_any_cut(text: str, sizes: list[int]) -> None:
         pieces.append(whole[start : start + size])
         start += size
 
-    head, tail, missing = captured(pieces, None).parts()
+    head, tail, missing = captured(pieces, None).trimmed()
 
-    assert text.startswith(head)
-    assert text.endswith(tail)
-    assert len(head.encode()) + missing + len(tail.encode()) == len(whole)
+    assert text.startswith(head.decode())
+    assert text.endswith(tail.decode())
+    assert len(head) + missing + len(tail) == len(whole)
 
 
 @given(st.binary(max_size=60))
@@ -123,9 +124,9 @@ def test_bad_bytes_decode_as_they_would_in_the_whole(whole: bytes) -> None:
     if not found.missing:
         assert (found.head + found.tail).decode(errors="replace") == decoded
     else:
-        head, tail, _ = found.parts()
-        assert decoded.startswith(head)
-        assert decoded.endswith(tail)
+        head, tail, _ = found.trimmed()
+        assert decoded.startswith(head.decode(errors="replace"))
+        assert decoded.endswith(tail.decode(errors="replace"))
 
 
 @pytest.mark.parametrize(
@@ -148,6 +149,26 @@ def test_bad_bytes_decode_as_they_would_in_the_whole(whole: bytes) -> None:
 def test_text_is_for_people(found: Captured, text: str) -> None:
     """Control sequences are gone and a gap is named."""
     assert found.text() == text
+
+
+@given(
+    st.lists(st.sampled_from([b"a\n", b"\xf0\x9f\x98\x80", b"\xff", b"\x1b[1m", b"b"]))
+)
+def test_pieces_are_the_text(words: list[bytes]) -> None:
+    """However long: what is made piece by piece is what is made at once."""
+    data = b"".join(words) * 50
+
+    found = Captured(data).text()
+
+    assert found == strip_terminal(data.decode(errors="replace"))
+
+
+def test_big_texts_come_in_small_pieces() -> None:
+    """None is much longer than the bound, as long as there are lines."""
+    pieces = list(Captured("ü\n".encode() * 400_000).pieces())
+
+    assert "".join(pieces) == "ü\n" * 400_000
+    assert max(map(len, pieces)) < 64 * 1024
 
 
 def test_a_million_single_bytes_stay_within_bounds() -> None:

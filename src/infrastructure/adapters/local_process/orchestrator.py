@@ -69,20 +69,22 @@ class LocalProcessOrchestrator:
             run.started(await self._start(run, launching, request))
             await run.done
         except RequestRejectedError as error:
-            ended = run.finish()
+            ended = await run.finish()
             report(ended)
             raise AgentInvocationError(request.agent_id, error.failure, ended) from (
                 error.__cause__ or error
             )
         except BaseException:
             await run.stop()
-            report(run.finish())
+            report(await run.finish())
             raise
         finally:
             if launching is not None:
                 launching.clean_up()
-        ended = run.finish()
+        ended = await run.finish()
         report(ended)
+        if run.interrupted is not None:
+            raise run.interrupted
         return _answer(request, ended, lost=run.gone.lost)
 
     async def aclose(self) -> None:

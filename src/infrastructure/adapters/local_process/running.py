@@ -56,6 +56,7 @@ class Run:
         self._timer: asyncio.TimerHandle | None = None
         self._child: Child | None = None
         self.done: asyncio.Future[None] = self._loop.create_future()
+        self.interrupted: asyncio.CancelledError | None = None
 
     def open(self, prompt: bytes) -> tuple[int, int, int]:
         """The child's stdin, stdout and stderr. Raises OSError; `finish` cleans up."""
@@ -93,8 +94,12 @@ class Run:
         for source in self._sources:
             source.drain()
 
-    def finish(self) -> AgentEnded:
-        """Lets go of everything and says how it ended."""
+    async def finish(self) -> AgentEnded:
+        """Lets go of everything and says how it ended.
+
+        Big texts are made in pieces, so that the loop is not held. A cancellation
+        meanwhile is kept in `interrupted`: the end is reported before it is raised.
+        """
         self.close_theirs()
         if self._timer is not None:
             self._timer.cancel()
@@ -107,7 +112,9 @@ class Run:
         if self._followed is not None:
             self._followed.release()
         captured += [Captured()] * (2 - len(captured))
-        return self._ended(*captured)
+        stdout, stderr = captured
+        output, errors = await self._text(stdout), await self._text(stderr)
+        return self._ended(stdout, stderr, output, errors)
 
     @property
     def gone(self) -> Gone:
@@ -118,12 +125,25 @@ class Run:
         settled = _result(child.gone)
         return Gone(unkillable=(child.pid,)) if settled is None else settled
 
-    def _ended(self, stdout: Captured, stderr: Captured) -> AgentEnded:
+    async def _text(self, captured: Captured) -> str:
+        pieces: list[str] = []
+        for piece in captured.pieces():
+            if pieces:
+                try:
+                    await asyncio.sleep(0)
+                except asyncio.CancelledError as error:
+                    self.interrupted = error
+            pieces.append(piece)
+        return "".join(pieces)
+
+    def _ended(
+        self, stdout: Captured, stderr: Captured, output: str, errors: str
+    ) -> AgentEnded:
         gone = self.gone
         return AgentEnded(
             exit_code=_result(self._child.exited) if self._child else None,
-            output=stdout.text(),
-            stderr=stderr.text(),
+            output=output,
+            stderr=errors,
             truncated=stdout.truncated or stderr.truncated,
             output_path=stdout.path or stderr.path,
             leftovers=gone.leftovers,
