@@ -89,10 +89,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         # To the nanosecond, which is the loop's own resolution: three sleeps of
         # 0.1 s end at 0.3 and not at 0.30000000000000004.
         self._now = round(self._now + seconds, 9)
-        if self._now + RESOLUTION == self._now:
-            # After 2 ** 24 s a float holds no nanosecond. The loop fires timers that
-            # are due before now + resolution, and would turn here for ever.
-            self._now = math.nextafter(self._now, math.inf)
+        # The loop fires what is due before now + resolution. After some months a
+        # float holds no nanosecond, the sum is now again, and it would turn for ever.
+        self._clock_resolution = max(RESOLUTION, 2 * math.ulp(self._now))
 
     def run_in_executor(
         self,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from muster.testing import (
     EverybodyWaitsError,
     VirtualClock,
+    VirtualTimeLoop,
     in_virtual_time,
     run_in_virtual_time,
 )
@@ -227,3 +228,26 @@ def test_two_threads_have_two_times() -> None:
         thread.join()
 
     assert seen == {3.0: 3.0, 7.0: 7.0}
+
+
+@pytest.mark.parametrize("start", [0.0, 2.0**22, 2.0**23, 2.0**24, 2.0**27])
+@pytest.mark.parametrize("delay", [0.0, 1e-10, 1e-9, 1e-6, 0.1, 1 / 3, 86399.9])
+def test_a_clock_far_from_zero_still_arrives(start: float, delay: float) -> None:
+    """Where floats are coarser than the loop's resolution, timers fire all the same."""
+    turns = 0
+
+    @in_virtual_time
+    async def main() -> float:
+        nonlocal turns
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        loop.advance(start)
+        sleeper = loop.create_future()
+        loop.call_later(delay, sleeper.set_result, None)
+        while not sleeper.done():
+            turns += 1
+            assert turns < 10
+            await asyncio.sleep(delay / 2)
+        return now()
+
+    assert main() == pytest.approx(start + delay, abs=delay / 1.9 + 1e-7, rel=0)
