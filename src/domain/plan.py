@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 from attrs import Attribute, field, frozen
+
 from muster.domain import graph
 from muster.domain.agent_profile import AgentProfile
 from muster.domain.errors import CyclicPlanError, PlanError

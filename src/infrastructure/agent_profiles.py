@@ -35,11 +35,15 @@ _FENCE: Final = "---"
 
 @frozen
 class ProfileProblem:
-    """A profile that is left out, and why. ``line`` counts from 1."""
+    """A profile that is left out, and why. ``line`` counts from 1.
+
+    ``hidden_by`` is where the agent of the same name stands that comes before it.
+    """
 
     file: str
     line: int | None
     text: str
+    hidden_by: str | None = None
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
@@ -111,7 +115,7 @@ def _take(
         return
     where = first.source or "the settings"
     text = f"agent '{profile.name}' is defined in {where} already; this one is left out"
-    problems.append(ProfileProblem(profile.source or "", None, text))
+    problems.append(ProfileProblem(profile.source or "", None, text, where))
 
 
 def _profile(file: Path, problems: list[ProfileProblem]) -> AgentProfile | None:

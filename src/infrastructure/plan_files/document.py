@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import field, frozen
+
 from muster.infrastructure.strict_tables import Path, Problem
 
 

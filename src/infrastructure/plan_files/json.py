@@ -5,6 +5,7 @@ import re
 from typing import Any, Final
 
 from attrs import define, field
+
 from muster.domain.errors import PlanError
 from muster.infrastructure.plan_files.document import PlanDocument
 from muster.infrastructure.strict_tables import Path, Problem

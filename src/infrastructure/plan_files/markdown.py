@@ -15,6 +15,7 @@ import re
 from typing import Any, Final
 
 from attrs import define, field
+
 from muster.infrastructure.plan_files.document import PlanDocument
 from muster.infrastructure.plan_files.markdown_fields import FIELDS, field_value
 from muster.infrastructure.strict_tables import Path, Problem
