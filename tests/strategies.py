@@ -88,9 +88,6 @@ def spawn_results(draw: st.DrawFn) -> SpawnResult:
             truncated=st.booleans(),
             output_path=st.none() | texts,
             simulated=st.booleans(),
-            recovery_path=st.lists(
-                st.sampled_from(["retry:1", "retry:2", "fallback"]), max_size=3
-            ),
             leftovers=st.integers(0, 10),
         )
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, Protocol
 
-from attrs import Factory, define, field, frozen
+from attrs import define, field, frozen
 
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
 from muster.application.supervision import Attempt as RunningAttempt
@@ -74,7 +74,7 @@ class Job:
     agent: str | None = None
     started_at: float = 0.0
     deadline_at: float = inf
-    attempts: list[Attempt] = Factory(list)
+    attempts: tuple[Attempt, ...] = ()
     permit: Permit | None = None
     fallback: bool = False
     free_retries: int = 0
@@ -97,11 +97,6 @@ class Job:
         """The route, of a job that has one."""
         assert self.route is not None  # noqa: S101 - set before any attempt
         return self.route
-
-    @property
-    def recovery_path(self) -> list[str]:
-        """What was tried after the first attempt."""
-        return self.machine.recovery_path if self.machine else []
 
     @property
     def retries(self) -> int:

@@ -8,30 +8,30 @@ from muster.domain.outcome import Failure, SpawnResult, Usage
 _NOT_STARTED = -1
 
 
-def result_of(job: Job, outcome: Attempt, took: float) -> SpawnResult:
+def result_of(job: Job, attempt: Attempt, took: float) -> SpawnResult:
     """The result of a task whose last attempt succeeded; ``took`` in seconds."""
-    output, ended = outcome.output, outcome.ended
+    output, ended = attempt.output, attempt.ended
+    task = job.task
     return SpawnResult(
         success=True,
         output="" if output is None else output.content,
         stderr="" if ended is None else ended.stderr,
-        exit_code=0 if ended is None or ended.exit_code is None else ended.exit_code,
+        exit_code=(ended and ended.exit_code) or 0,
         task_index=job.index,
-        task_id=job.task.task_id,
-        agent=job.task.agent,
-        tool=job.route.spec.name if job.route else None,
+        task_id=task.task_id,
+        agent=task.agent,
+        tool=job.way.spec.name,
         fallback=job.fallback,
-        original_agent=job.task.agent if job.fallback else None,
+        original_agent=task.agent if job.fallback else None,
         retry_count=job.retries,
-        attempts=tuple(job.attempts),
-        timeout_extended=outcome.extended,
+        attempts=job.attempts,
+        timeout_extended=attempt.extended,
         execution_time=took,
         usage=_usage(job),
         truncated=ended is not None and ended.truncated,
-        output_path=None if ended is None else ended.output_path,
+        output_path=ended.output_path if ended else None,
         simulated=output is not None and output.simulated,
-        recovery_path=job.recovery_path,
-        leftovers=0 if ended is None else ended.leftovers,
+        leftovers=ended.leftovers if ended else 0,
     )
 
 
@@ -54,7 +54,7 @@ def failed_result(job: Job, failure: Failure, took: float) -> SpawnResult:
         fallback=job.fallback,
         original_agent=job.task.agent if job.fallback else None,
         retry_count=job.retries,
-        attempts=tuple(job.attempts),
+        attempts=job.attempts,
         termination_reason=failure.message if early else None,
         timeout_extended=outcome is not None and outcome.extended,
         execution_time=took,
@@ -64,7 +64,6 @@ def failed_result(job: Job, failure: Failure, took: float) -> SpawnResult:
         output_path=ended.output_path if ended else None,
         simulated=job.route is not None
         and job.route.orchestrator.capabilities.simulated,
-        recovery_path=job.recovery_path,
         leftovers=ended.leftovers if ended else 0,
     )
 

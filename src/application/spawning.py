@@ -169,15 +169,18 @@ class Spawning:
 
     async def _next_attempt(self, job: Job, route: Route) -> None:
         ticket = None
-        if job.deadline_at != inf or route.lane is not None:
-            now = self._loop.time()
-            if now >= job.deadline_at:
-                await self._fail(job, _too_late(job))
+        now = self._loop.time() if job.deadline_at != inf else 0.0
+        if now >= job.deadline_at:
+            await self._fail(job, _too_late(job))
+            return
+        if route.lane is not None:
+            ticket = await self._admitted(job, route.lane)
+            if ticket is None:
                 return
-            if route.lane is not None:
-                ticket = await self._admitted(job, route.lane, now)
-                if ticket is None:
-                    return
+        elif job.agent is not None:
+            # A batch without recovery makes its one attempt even at an open
+            # circuit, but what it learns counts.
+            self._blocked(job, route)
         attempt = await self._attempt(job, route, ticket)
         if attempt.failure is not None:
             await self._after_failure(job, attempt.failure)
@@ -185,10 +188,10 @@ class Spawning:
         took = self._loop.time() - job.started_at
         await self._end(job, result_of(job, attempt, took))
 
-    async def _admitted(self, job: Job, lane: Lane, now: float) -> Admitted | None:
+    async def _admitted(self, job: Job, lane: Lane) -> Admitted | None:
         admission = self.fleet.lanes.admit(lane)
         if isinstance(admission, Wait):
-            self._wait(job, now, admission)
+            self._wait(job, self._loop.time(), admission)
             return None
         if isinstance(admission, Parked):
             await self._park(job, admission)
@@ -223,6 +226,8 @@ class Spawning:
         if job.agent is None or not route.policy.breaker_enabled:
             return None
         breaker, now = self.fleet.breaker, self.fleet.clock.monotonic()
+        if job.task.is_spawn:
+            breaker.mark_as_adhoc(job.agent)
         answer = breaker.admit(job.agent, now, job.permit, lease=route.probe_lease)
         if isinstance(answer, Blocked):
             return answer
@@ -266,7 +271,7 @@ class Spawning:
             if failure or ticket or job.agent:
                 self._settle(job, ticket, failure)
         job.last = attempt
-        job.attempts.append(attempt_record(job, attempt, number, started_at))
+        job.attempts += (attempt_record(job, attempt, number, started_at),)
         if attempt.failure is not None:
             self._remember(job, attempt.failure)
         if self._is_told:
@@ -331,11 +336,6 @@ class Spawning:
         if job.permit is not None:
             verdict = Outcome.SUCCESS if failure is None else failure.cause
             fleet.breaker.settle(job.permit, verdict, now)
-        elif failure is None:
-            # A batch without recovery asks no breaker, but what it learns counts.
-            fleet.breaker.record_success(job.agent, now)
-        elif failure.cause.is_agent_failure:
-            fleet.breaker.record_failure(job.agent, now, failure.cause)
 
     # --- what follows -----------------------------------------------------------
 
@@ -411,6 +411,9 @@ class Spawning:
 
     def _count(self, job: Job, result: SpawnResult) -> None:
         attempts = job.attempts
+        if result.success and len(attempts) == 1:
+            self.fleet.metrics.record_at_once()
+            return
         first = attempts[0].failure if attempts else result.failure
         took = 0.0
         if job.first_failed_at is not None:

@@ -262,7 +262,7 @@ class Attempt:
     # --- output ---------------------------------------------------------------
 
     def _heard(self, event: OutputReceived) -> None:
-        size = event.count
+        size = len(event.data) if event.size is None else event.size
         self._heard_at = self._loop.time()
         self.total_bytes += size
         observer = self.observer

@@ -209,8 +209,13 @@ class SpawnResult:
     truncated: bool = False
     output_path: str | None = None
     simulated: bool = False
-    recovery_path: list[str] = field(factory=list)
     leftovers: int = 0
+
+    @property
+    def recovery_path(self) -> list[str]:
+        """What was tried after the first attempt: ["retry:1", "retry:2", "fallback"]."""
+        path = [f"retry:{n}" for n in range(1, self.retry_count + 1)]
+        return [*path, "fallback"] if self.fallback else path
 
     def __attrs_post_init__(self) -> None:
         if self.success:
@@ -226,7 +231,7 @@ class SpawnResult:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
-        return _document_of(self)
+        return _document_of(self) | {"recovery_path": self.recovery_path}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
@@ -260,6 +265,7 @@ def _plain(value: Any) -> Any:
 
 def _revive(document: Mapping[str, Any]) -> dict[str, Any]:
     fields = dict(document)
+    fields.pop("recovery_path", None)
     if fields.get("failure"):
         fields["failure"] = Failure.from_dict(fields["failure"])
     if fields.get("usage"):

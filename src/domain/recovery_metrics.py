@@ -57,6 +57,12 @@ class RecoveryMetrics:
             self.recovered += 1
             self._recovery_seconds += recovery_seconds
 
+    def record_at_once(self) -> None:
+        """Counts a task that succeeded at its first attempt."""
+        self.tasks += 1
+        self.attempts += 1
+        self.successes += 1
+
     def success_rate(self) -> float:
         """Tasks that succeeded, of all."""
         return _percent(self.successes, self.tasks)

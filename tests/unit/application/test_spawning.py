@@ -152,7 +152,10 @@ async def test_progress_is_told_and_its_errors_are_ignored() -> None:
     ],
 )
 def test_the_way_of_a_task(
-    script: list[Behaviour], calls: int, success: bool, path: list[str] | None
+    script: list[Behaviour],
+    calls: int,
+    success: bool,  # noqa: FBT001
+    path: list[str] | None,
 ) -> None:
     """Retries help what time can help; the fallback comes last; the permanent ends."""
 
