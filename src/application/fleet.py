@@ -72,12 +72,14 @@ class FleetEngine:
     def drain(self, reason: str = "interrupted") -> None:
         """Starts nothing new; what runs may finish."""
         failure = Failure(FailureCause.CANCELLED, f"not started: {reason}")
+        self.context.interruptions.append(reason)
         for batch in tuple(self.context.active):
             batch.drain(failure)
 
     def stop(self, reason: str = "interrupted") -> None:
         """Starts nothing new and ends what runs, with the grace of each policy."""
         failure = Failure(FailureCause.CANCELLED, f"ended: {reason}")
+        self.context.interruptions.append(reason)
         for batch in tuple(self.context.active):
             batch.stop(failure)
 

@@ -64,6 +64,7 @@ class FleetContext:
     wants_output: bool = False
     first_looks: FirstLooks = field(factory=FirstLooks, init=False)
     active: set[Stoppable] = field(factory=set, init=False)
+    interruptions: list[str] = field(factory=list, init=False)
 
     def for_run(self, journal: Journal, sink: EventSink | None) -> Self:
         """The same fleet, writing one run's journal and telling its sink too."""

@@ -16,7 +16,7 @@ from muster.domain import graph
 from muster.domain.outcome import Failure, FailureCause, SpawnResult
 from muster.domain.plan import Plan, PlanTask
 from muster.domain.plan_context import prompt_with_context
-from muster.domain.run_report import RunReport, status_of, summarize
+from muster.domain.run_report import RunReport, RunStatus, status_of, summarize
 
 
 @frozen
@@ -122,9 +122,11 @@ class RunOfPlan:
     fleet: FleetContext
     execution: PlanExecution
     deadline: float | None = None
+    _is_too_late: bool = field(default=False, init=False)
 
     async def run(self) -> RunReport:
         """The report; its summary is durable where there is a journal."""
+        interruptions = len(self.fleet.interruptions)
         loop, clock = asyncio.get_running_loop(), self.fleet.clock
         started_at, began = clock.epoch(), loop.time()
         timer = None
@@ -142,13 +144,17 @@ class RunOfPlan:
             started_at=clock.utc(started_at),
             completed_at=clock.utc(clock.epoch()),
         )
-        status = status_of(results.values())
+        interrupted = len(self.fleet.interruptions) > interruptions
+        status = status_of(results.values(), interrupted=interrupted)
+        if self._is_too_late and not interrupted:
+            status = RunStatus.DEADLINE
         summary = {"run_id": self.fleet.run_id, "status": status.value, **summary}
         if self.fleet.journal is not None:
             await self.fleet.journal.complete(summary)
         return RunReport(self.fleet.run_id, status, results, summary)
 
     def _too_late(self, limit: float) -> None:
+        self._is_too_late = True
         text = f"Deadline: the run took over {limit:g} s"
         self.execution.batch.stop(Failure(FailureCause.DEADLINE, text))
 

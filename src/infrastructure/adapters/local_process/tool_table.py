@@ -6,7 +6,7 @@ The built-in specs are read when they are first asked for.
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from attrs import frozen
 
@@ -23,6 +23,8 @@ from muster.infrastructure.adapters.local_process.tool_specs import (
     built_in,
     tool_spec,
 )
+
+_ADAPTER: Final = ToolSpec("", ()).adapter
 
 
 @frozen
@@ -110,7 +112,8 @@ class LocalToolRegistry:
             spec = self._built_in(tool)
         if spec is None:
             return self._plain(tool)
-        if not spec.shell:
+        # What another adapter runs (the simulation) is no program on PATH.
+        if not spec.shell and spec.adapter == _ADAPTER:
             self._check(spec)
         return spec
 
