@@ -1,7 +1,7 @@
 """Hand-written stand-ins for the ports, named after them. None of them waits or draws."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define, field
 
@@ -12,6 +12,16 @@ from muster.domain.lane_notice import LaneNotice
 from muster.domain.outcome import SpawnResult
 from muster.domain.tool import ToolSpec
 from muster.infrastructure.clock import SystemClock
+
+if TYPE_CHECKING:
+    from muster.application.ports.agent_registry import AgentRegistry
+    from muster.application.ports.clock import Clock
+    from muster.application.ports.event_sink import EventSink
+    from muster.application.ports.halt_checker import HaltChecker
+    from muster.application.ports.journal import Journal
+    from muster.application.ports.lane_gate import LaneGate
+    from muster.application.ports.randomness import Randomness
+    from muster.application.ports.tool_registry import ToolRegistry
 
 E = TypeVar("E")
 
@@ -171,3 +181,15 @@ class FixedTools:
         if found is None:
             raise ToolNotFoundError(str(tool))
         return found
+
+
+if TYPE_CHECKING:
+    # A port that changes turns its fake red here, before any test runs.
+    _CLOCK: Clock = FixedClock()
+    _RANDOMNESS: Randomness = FixedRandomness()
+    _EVENT_SINK: EventSink = RecordingSink()
+    _JOURNAL: Journal = MemoryJournal()
+    _HALT_CHECKER: HaltChecker = HaltSwitch()
+    _LANE_GATE: LaneGate = NullLaneGate()
+    _AGENT_REGISTRY: AgentRegistry = FixedAgents()
+    _TOOL_REGISTRY: ToolRegistry = FixedTools()
