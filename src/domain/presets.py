@@ -36,6 +36,7 @@ READ_BYTES: Final = 256 * KIB
 WAKE_UP_BYTES: Final = MIB  # read per wake-up, so that no stream holds the loop
 FOLLOW_INTERVAL: Final = 0.02  # between looks at a file that can't be watched
 STDOUT_PIPE_BYTES: Final = MIB
+FLOOD_BYTES: Final = 8 * MIB  # more is no answer: a wide pipe only costs cache
 ARGV_PROMPT_BYTES: Final = 64 * KIB
 MAX_SPOOL_BYTES: Final = 64 * 1024 * MIB
 MAX_LINE_BYTES: Final = MIB

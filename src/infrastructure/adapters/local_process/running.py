@@ -153,12 +153,13 @@ class Run:
     def _open_stdout(self) -> int:
         ours, theirs = os.pipe()
         self._theirs.append(theirs)
-        if not widen(theirs) and self._follow():
+        wide = widen(theirs)
+        if not wide and self._follow():
             os.close(ours)
             os.close(theirs)
             self._theirs.remove(theirs)
             return self._theirs[-1]
-        self._read_pipe(ours, "stdout", ".out")
+        self._read_pipe(ours, "stdout", ".out", wide=wide)
         return theirs
 
     def _follow(self) -> bool:
@@ -184,7 +185,9 @@ class Run:
         self._read_pipe(ours, stream, suffix)
         return theirs
 
-    def _read_pipe(self, ours: int, stream: str, suffix: str) -> None:
+    def _read_pipe(
+        self, ours: int, stream: str, suffix: str, *, wide: bool = False
+    ) -> None:
         def open_spool() -> SpoolFile | None:
             try:
                 return SpoolFile.create(self._spool_path(suffix))
@@ -197,6 +200,7 @@ class Run:
             self._deliver(stream),
             scratch=self._scratch,
             on_end=self._look,
+            wide=wide,
         )
         self._sources.append(reader)
 

@@ -46,6 +46,7 @@ class PipeReader:
         "_on_end",
         "_scratch",
         "_view",
+        "_wide",
         "at_end",
         "capture",
     )
@@ -58,8 +59,10 @@ class PipeReader:
         *,
         scratch: bytearray,
         on_end: Callable[[], None],
+        wide: bool = False,
     ) -> None:
         os.set_blocking(fd, False)
+        self._wide = wide
         self._fd = fd
         self._loop = asyncio.get_running_loop()
         self._deliver = deliver
@@ -104,6 +107,10 @@ class PipeReader:
             chunk = self._view[:count]
             self.capture.add(chunk)
             self._deliver(chunk)
+            if self._wide and self.capture.total > presets.FLOOD_BYTES:
+                # A third less CPU, and the user's share of pipe memory is given back.
+                # Refused (EBUSY) while the pipe holds more: then after the next chunk.
+                self._wide = not resize(self._fd, presets.READ_BYTES)
             if count < len(self._view):
                 # The pipe is empty, or nearly: the loop calls again if not. Going on
                 # would hold it for as long as a writer of single bytes pleases.
@@ -170,12 +177,15 @@ def widen(fd: int) -> bool:
     Many CLIs exit before a full pipe is drained and lose the rest. The kernel
     says no (EPERM) when the user's pipes hold more than pipe-user-pages-soft.
     """
+    return resize(fd, presets.STDOUT_PIPE_BYTES)
+
+
+def resize(fd: int, size: int) -> bool:
+    """Whether the pipe now has exactly this room."""
     command = getattr(fcntl, "F_SETPIPE_SZ", None)
     if command is None:
         return False
     try:
-        return fcntl.fcntl(fd, command, presets.STDOUT_PIPE_BYTES) >= (
-            presets.STDOUT_PIPE_BYTES
-        )
+        return fcntl.fcntl(fd, command, size) == size
     except OSError:
         return False
