@@ -115,6 +115,7 @@ _RULES: Mapping[str, _Rule] = {
     "session_resume_args": _WORDS,
     "stop_signal": _TEXT,
     "permissions": _one_of("tool default", "bypass"),
+    "adapter": _TEXT,
     "shell": _FLAG,
     "requires_output": _FLAG,
     "is_agent": _FLAG,
