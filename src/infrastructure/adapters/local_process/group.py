@@ -139,7 +139,8 @@ class GroupChild:
         used again: then nobody is left of the session.
         """
         left = {p: b for p, b in self._seen.items() if is_same(p, b)}
-        if not self.exited.done() or not processes.stat(self.pid):
+        # Looked for when there is no other way only: it reads all of /proc.
+        if self.exited.done() and not processes.stat(self.pid):
             left |= processes.session(self.pid)
         return left
 

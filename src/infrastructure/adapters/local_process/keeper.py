@@ -166,8 +166,9 @@ class Keeper(station.Station):
         self.due = now + (SLOW_STEP if self.given_up else STEP)
 
     def family(self) -> list[int]:
-        found = processes.descent(os.getpid(), self.ways.children)
-        return found if self.ways.subreaper else self.strangers()
+        if not self.ways.subreaper:
+            return self.strangers()
+        return processes.descent(os.getpid(), self.ways.offspring())
 
     def signal_family(self, number: int) -> None:
         """Signal everybody who is left, wakened if they are stopped."""
@@ -178,7 +179,7 @@ class Keeper(station.Station):
             self.leftovers.update(set(survivors) - self.killed)
         if number == signal.SIGKILL:
             self.killed.update(family)
-            processes.kill_groups(self.ways.children(os.getpid()))
+            processes.kill_groups(self.ways.offspring()(os.getpid()))
 
         def is_ours(fields: list[bytes]) -> bool:
             return int(fields[1]) in parents or fields[19] in self.known.values()
@@ -191,7 +192,7 @@ class Keeper(station.Station):
     def strangers(self) -> list[int]:
         """Without a subreaper: who was seen in the family, is in the leader's session,
         or bears our mark. Whoever sheds all three before it is seen escapes."""
-        family = set(processes.descent(os.getpid(), self.ways.children))
+        family = set(processes.descent(os.getpid(), self.ways.offspring()))
         mark = b"MUSTER_KEEPER=%b\0" % self.mark
         for pid in processes.processes():
             fields = processes.stat(pid)
@@ -272,8 +273,7 @@ class Helper(station.Station):
         try:
             self.close()
             watched = {**self.watched, **station.watch(os.getppid(), "helper")}
-            if self.ways.subreaper:
-                station.become_subreaper()
+            self.ways.become_subreaper()
             Keeper(fd, watched, self.ways).serve()
             code = 0
         finally:
@@ -309,11 +309,12 @@ class Helper(station.Station):
         """Kill all that was inherited from lost keepers."""
         if not self.sweeping:
             return
-        strays = [p for p in self.ways.children(os.getpid()) if p not in self.keepers]
+        offspring = self.ways.offspring()
+        strays = [pid for pid in offspring(os.getpid()) if pid not in self.keepers]
         family = [
             each
             for stray in strays
-            for each in (stray, *processes.descent(stray, self.ways.children))
+            for each in (stray, *processes.descent(stray, offspring))
         ]
         parents = {os.getpid(), *family}
         self.swept.update(filter(processes.alive, family))

@@ -69,9 +69,14 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def children_by_scan(pid: int) -> list[int]:
-    """The same, for kernels without /proc/PID/task/TID/children."""
-    return [each for each in processes() if stat(each)[1:2] == [b"%d" % pid]]
+def scan() -> dict[int, list[int]]:
+    """Children by parent, for kernels without /proc/PID/task/TID/children."""
+    table: dict[int, list[int]] = {}
+    for pid in processes():
+        fields = stat(pid)
+        if fields:
+            table.setdefault(int(fields[1]), []).append(pid)
+    return table
 
 
 def has_children_files() -> bool:

@@ -14,6 +14,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 if TYPE_CHECKING or __package__:
@@ -58,32 +59,45 @@ class Ways:
         for name, function in (("pidfd", "pidfd_open"), ("posix_spawn",) * 2):
             if name in missing and hasattr(os, function):
                 delattr(os, function)
-        self.subreaper = "subreaper" not in missing and become_subreaper()
-        listed = "children" not in missing and processes.has_children_files()
-        self.children = processes.children if listed else processes.children_by_scan
+        self.prctl = None if "subreaper" in missing else find_prctl()
+        self.subreaper = self.become_subreaper()
+        self.listed = "children" not in missing and processes.has_children_files()
+
+    def become_subreaper(self) -> bool:
+        """Adopt orphans from now on, and wake when orphaned. Forks don't inherit it."""
+        if self.prctl is None:
+            return False
+        # If an agent has stopped us, our parent's death must wake us. (It is sent at
+        # the end of the parent's *thread* as well, where it does nothing.)
+        self.prctl(PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
+        return self.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+    def offspring(self) -> Callable[[int], Iterable[int]]:
+        """What tells the children of a process, as of now."""
+        if self.listed:
+            return processes.children
+        table = processes.scan()
+        return lambda pid: table.get(pid, ())
 
     def present(self) -> list[str]:
         found = (
             self.subreaper,
-            self.children is processes.children,
+            self.listed,
             hasattr(os, "pidfd_open"),
             hasattr(os, "posix_spawn"),
         )
         return [name for name, has in zip(self.MECHANISMS, found, strict=True) if has]
 
 
-def become_subreaper() -> bool:
-    """Adopt orphans from now on, and wake when orphaned. Forks don't inherit it."""
+def find_prctl() -> Callable[..., int] | None:
+    """The system call, loaded once: doing it in every keeper would cost it 1 ms."""
     try:
         import ctypes  # noqa: PLC0415 (a Python may be built without it)
 
-        prctl = ctypes.CDLL(None, use_errno=True).prctl
+        prctl: Callable[..., int] = ctypes.CDLL(None).prctl
     except (ImportError, OSError, AttributeError):
-        return False
-    # If an agent has stopped us, our parent's death must wake us. (It is sent at the
-    # end of the parent's *thread* as well, where it does nothing.)
-    prctl(PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
-    return bool(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+        return None
+    return prctl
 
 
 class Station:
