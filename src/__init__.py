@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         SpawnResult,
         Usage,
     )
-    from muster.domain.plan import Plan, PlanTask
+    from muster.domain.plan import PlanTask
     from muster.domain.pool import AgentPool
     from muster.domain.recovery import RecoveryState
     from muster.domain.recovery_policy import RecoveryPolicy
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         spawn_parallel_with_recovery,
         spawn_sequential,
     )
+    from muster.infrastructure.loadable_plan import Plan
 
 _HOME: Final = {
     "application.ports.agent_orchestrator": "AgentOrchestrator",
@@ -71,7 +72,7 @@ _HOME: Final = {
     "domain.circuit_breaker": "CircuitBreaker",
     "domain.classification": "classify_error",
     "domain.outcome": "Attempt Failure FailureCategory FailureCause SpawnResult Usage",
-    "domain.plan": "Plan PlanTask",
+    "domain.plan": "PlanTask",
     "domain.pool": "AgentPool",
     "domain.recovery": "RecoveryState",
     "domain.recovery_policy": "RecoveryPolicy",
@@ -89,6 +90,7 @@ _HOME: Final = {
         "UnknownPresetError"
     ),
     "infrastructure.adapters.stub.orchestrator": "AgentOrchestratorStub",
+    "infrastructure.loadable_plan": "Plan",
     "infrastructure.host": (
         "Fleet run_plan spawn spawn_parallel spawn_parallel_tracked "
         "spawn_parallel_with_recovery spawn_sequential"
