@@ -34,7 +34,7 @@ MEANING: Final[Mapping[ExitCode, str]] = {
     ExitCode.PARKED: "parked on a limit: try again later",
     ExitCode.HALTED: "halted",
     ExitCode.INTERNAL: "internal error: a fault of muster",
-    ExitCode.OUTPUT_LOST: "stdout could not be written (full, or nobody reads it)",
+    ExitCode.OUTPUT_LOST: "results could not be written (disk full, or nobody reads stdout)",
     ExitCode.DEADLINE: "deadline of the run",
     ExitCode.HUNG_UP: "hung up (SIGHUP)",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",

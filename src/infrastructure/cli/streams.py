@@ -15,14 +15,14 @@ _MODES: Final = (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)
 
 
 class OutputLostError(Exception):
-    """A result could not be written to stdout."""
+    """A result could not be written where it belongs."""
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
+    def __init__(self, problem: str, where: str = "stdout") -> None:
+        super().__init__(problem, where)
+        self.problem, self.where = problem, where
 
     def __str__(self) -> str:
-        return f"stdout can't be written: {self.problem}"
+        return f"{self.where} can't be written: {self.problem}"
 
 
 def prepare() -> None:
@@ -93,11 +93,18 @@ def is_terminal(stream: TextIO) -> bool:
         return False
 
 
-def _lost(error: Exception) -> OutputLostError:
-    # What Python still holds would be tried again, and complained about, at its exit.
+def discard() -> None:
+    """Lets stdout go nowhere.
+
+    What Python still holds would be tried again, and complained about, at its exit.
+    """
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)
+
+
+def _lost(error: Exception) -> OutputLostError:
+    discard()
     return OutputLostError(getattr(error, "strerror", None) or str(error))
 
 

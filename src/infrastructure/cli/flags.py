@@ -1,0 +1,61 @@
+"""The flags that `muster run` and `muster spawn` share."""
+
+from typing import Annotated, Any
+
+from attrs import frozen
+from cyclopts import Parameter
+
+from muster.domain.errors import ConfigError
+from muster.infrastructure.settings import Settings
+
+
+@Parameter(name="*")
+@frozen(kw_only=True)
+class EngineFlags:
+    """Which agents run, and how many of them. None: what the settings say."""
+
+    tool: Annotated[
+        str | None, Parameter(help="The tool of tasks that name none themselves.")
+    ] = None
+    model: Annotated[str | None, Parameter(help="The model, likewise.")] = None
+    policy: Annotated[str | None, Parameter(help="The policy, likewise.")] = None
+    max_concurrent: Annotated[
+        int | None, Parameter(help="How many agents run side by side (default 5).")
+    ] = None
+    fallback: Annotated[
+        bool | None,
+        Parameter(
+            negative="--no-fallback",
+            help="Whether what an agent fails at goes to a direct call (default yes).",
+        ),
+    ] = None
+
+    def settings(self, **changes: Any) -> Settings:
+        """What holds here with these flags on top. Raises `ConfigError`."""
+        names = ("tool", "model", "policy", "max_concurrent", "fallback")
+        flags = {name: getattr(self, name) for name in names}
+        return Settings.load(flags={**flags, **changes})
+
+
+@Parameter(name="*")
+@frozen(kw_only=True)
+class StoryFlags:
+    """How much is told while it goes on."""
+
+    jsonl: Annotated[
+        bool, Parameter(help="Print one JSON object per event on stdout.")
+    ] = False
+    quiet: Annotated[bool, Parameter(help="Say nothing but errors.")] = False
+
+
+def exclude(first: str, second: str, *, both: bool) -> None:
+    """Raises `ConfigError` when two flags that contradict each other are given."""
+    if both:
+        raise ConfigError(f"and {second} exclude each other", first)
+
+
+def seconds(value: float | None, flag: str) -> float | None:
+    """A duration from the command line. Raises `ConfigError`."""
+    if value is None or 0 < value < float("inf"):
+        return value
+    raise ConfigError(f"must be seconds above 0, not {value:g}", flag)

@@ -1,0 +1,142 @@
+"""What is checked before anything starts: tools, agents, and consent to foreign commands."""
+
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from shlex import join
+from typing import Any, Final
+
+from attrs import define
+
+from muster.application.fleet_context import FleetContext
+from muster.domain.errors import (
+    AgentNotFoundError,
+    MusterError,
+    PlanError,
+    ToolNotFoundError,
+)
+from muster.domain.plan import Plan, PlanTask
+from muster.domain.tool import ToolSpec
+from muster.infrastructure.cli import streams
+from muster.infrastructure.cli.output import Output
+from muster.infrastructure.cli.words import one_line
+from muster.infrastructure.settings import Settings
+
+MAX_NAMED: Final = 5
+WAYS_OUT: Final = (
+    "two ways out: install an agent CLI and log in to it (`muster tools` lists them), "
+    "or name a program with --tool (--tool sim simulates)"
+)
+
+
+@define(eq=False)
+class PreflightError(MusterError):
+    """Tools of a plan are missing; nothing was started."""
+
+    problems: Sequence[str]
+
+    def __str__(self) -> str:
+        lines = "\n".join(f"  {each}" for each in self.problems)
+        return f"nothing was started:\n{lines}\n  {WAYS_OUT}"
+
+
+def selected(plan: Plan, only: Collection[str] | None) -> list[PlanTask]:
+    """The tasks that a run would run, with the plan's defaults. Raises `PlanError`."""
+    for task_id in only or ():
+        plan.task(task_id)
+    return [
+        plan.effective(task)
+        for task in plan.tasks
+        if not task.done and (not only or task.id in only)
+    ]
+
+
+def check_supported(tasks: Iterable[PlanTask], name: str) -> None:
+    """Refuses what this version would not do. Raises `PlanError`.
+
+    A success that nobody has checked, though the plan says how, would be a lie.
+    """
+    for task in tasks:
+        if task.expect is not None:
+            problem = (
+                f"task '{task.id}' has 'expect', which this version does not check; "
+                "remove it, or use a later version"
+            )
+            raise PlanError(problem, name, task.line)
+
+
+def tool_of(task: PlanTask, context: FleetContext) -> ToolSpec:
+    """The tool that the engine will use for the task. Raises `ToolNotFoundError`."""
+    profile = context.agents.find(task.agent) if context.agents and task.agent else None
+    named = task.tool or (profile.tool if profile else None)
+    return context.tools.resolve(named or context.tool)
+
+
+def missing_tools(tasks: Iterable[PlanTask], context: FleetContext) -> list[str]:
+    """One line for each tool that isn't here, with the tasks that need it."""
+    needed: dict[str, list[str]] = {}
+    for task in tasks:
+        try:
+            tool_of(task, context)
+        except ToolNotFoundError as error:
+            who = "an agent CLI" if error.tool == "default" else f"tool '{error.tool}'"
+            needed.setdefault(f"{who} {error.problem}", []).append(task.id)
+    return [f"{problem} (needed by {_named(ids)})" for problem, ids in needed.items()]
+
+
+def check(tasks: Sequence[PlanTask], context: FleetContext) -> None:
+    """Raises `PreflightError` or `AgentNotFoundError` when the tasks can't be run here."""
+    problems = missing_tools(tasks, context)
+    if problems:
+        raise PreflightError(problems)
+    agents = context.agents
+    for task in tasks:
+        if task.agent is None or agents is None or agents.find(task.agent):
+            continue
+        spec = tool_of(task, context)
+        if spec.is_agent and not spec.agent_args:
+            # It would get the prompt alone, and answer as somebody else.
+            raise AgentNotFoundError(task.agent, agents.names())
+
+
+def consent(
+    plan: Plan, tasks: Iterable[PlanTask], output: Output, *, yes: bool
+) -> None:
+    """Asks before commands that stand in the plan itself are run. Raises `PlanError`."""
+    used = {task.tool for task in tasks} | {each.tool for each in plan.agents.values()}
+    tools = [each for name, each in plan.tools.items() if name in used]
+    if yes or not tools:
+        return
+    listed = [f"  {one_line(each.name)}: {command_line(each)}" for each in tools]
+    text = "this plan brings commands of its own:\n" + "\n".join(listed)
+    if not (streams.is_terminal(sys.stdin) and streams.is_terminal(sys.stderr)):
+        raise PlanError(f"{text}\nlook at them, and allow them with --yes")
+    output.warn(text)
+    sys.stderr.write("run them? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise PlanError("not allowed; nothing was started")
+
+
+def command_line(spec: ToolSpec) -> str:
+    """What will be run, as one would type it."""
+    words = " ".join(spec.command) if spec.shell else join(spec.command)
+    shell = " (by /bin/sh)" if spec.shell else ""
+    return one_line(words) + shell
+
+
+def warnings(settings: Settings) -> list[str]:
+    """Settings that this version accepts and does not obey."""
+    limits: dict[str, Any] = {
+        name: getattr(settings.limits, name)
+        for name in ("agents", "tokens", "budget_usd")
+    }
+    return [
+        f"limits.{name} is set, and this version does not watch it"
+        for name, value in limits.items()
+        if value is not None
+    ]
+
+
+def _named(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - MAX_NAMED} more" if len(ids) > MAX_NAMED else ""
+    return ", ".join(f"'{one_line(each)}'" for each in ids[:MAX_NAMED]) + more

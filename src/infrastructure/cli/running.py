@@ -1,0 +1,349 @@
+"""One run from the command line: its store, its sinks, its signals, its end."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+from attrs import define, field, frozen
+
+from muster.application.fleet_context import FleetContext
+from muster.application.ports.event_sink import EventSink
+from muster.domain import presets
+from muster.domain.errors import JournalError, MusterError
+from muster.domain.fleet_events import FleetEvent
+from muster.domain.plan import Plan, PlanTask
+from muster.domain.recovery_policy import RecoveryPolicy
+from muster.domain.run_report import RunReport, RunStatus
+from muster.infrastructure.cli import preflight, streams
+from muster.infrastructure.cli.answers import Answers
+from muster.infrastructure.cli.background import Background
+from muster.infrastructure.cli.board import Board, State, names_of
+from muster.infrastructure.cli.exit_codes import ExitCode
+from muster.infrastructure.cli.jsonl import JsonLines
+from muster.infrastructure.cli.output import Output
+from muster.infrastructure.cli.plain import PlainView
+from muster.infrastructure.cli.signals import Interruptions
+from muster.infrastructure.cli.summary import shown
+from muster.infrastructure.cli.views import FanOut, View
+from muster.infrastructure.cli.words import plural
+from muster.infrastructure.clock import SystemClock
+from muster.infrastructure.event_log import EventLog
+from muster.infrastructure.host import Fleet
+from muster.infrastructure.randomness import SystemRandomness
+from muster.infrastructure.run_store import RunStore
+from muster.infrastructure.secrets import Redactor
+from muster.infrastructure.settings import Settings
+
+EVENTS: Final = "events.jsonl"
+SHOW_CURSOR: Final = b"\x1b[?25h\n"
+_CODES: Final[Mapping[RunStatus, ExitCode]] = {
+    RunStatus.SUCCEEDED: ExitCode.SUCCEEDED,
+    RunStatus.FAILED: ExitCode.FAILED,
+    RunStatus.PARTIAL: ExitCode.PARTIAL,
+    RunStatus.PARKED: ExitCode.PARKED,
+    RunStatus.BUDGET: ExitCode.BUDGET,
+    RunStatus.DEADLINE: ExitCode.DEADLINE,
+    RunStatus.HALTED: ExitCode.HALTED,
+    RunStatus.INTERRUPTED: ExitCode.INTERRUPTED,
+}
+
+
+@frozen(kw_only=True)
+class Order:
+    """What is to be run, and how. ``options`` are `Fleet.run_plan`'s."""
+
+    plan: Plan
+    plan_text: bytes
+    settings: Settings
+    output: Output
+    options: Mapping[str, Any] = field(factory=dict)
+    only: Sequence[str] | None = None
+    jsonl: bool = False
+    answers: Path | None = None
+
+    @property
+    def at_once(self) -> int:
+        """How many agents may run side by side."""
+        return self.settings.max_concurrent or presets.MAX_CONCURRENT
+
+
+@frozen
+class Ended:
+    """A run that is over."""
+
+    report: RunReport
+    folder: Path
+    code: ExitCode
+
+
+def with_own(settings: Settings, plan: Plan) -> Settings:
+    """The settings with the tools and agents that the plan brings; the plan's win."""
+    return attrs.evolve(
+        settings,
+        tools={**settings.tools, **plan.tools},  # type: ignore[dict-item]
+        agents={**settings.agents, **plan.agents},
+    )
+
+
+def recovery_options(settings: Settings) -> dict[str, Any]:
+    """What the settings say about retries and fallback."""
+    recovery, fallback = settings.recovery, settings.fallback
+    if recovery is not None and fallback is not None:
+        changed = recovery.to_dict() | {"fallback_to_llm": fallback}
+        recovery = RecoveryPolicy.from_dict(changed)
+    return {
+        "recovery_policy": recovery,
+        "fallback_to_llm": True if fallback is None else fallback,
+    }
+
+
+def plan_context(settings: Settings, plan: Plan) -> FleetContext:
+    """What a run would use; nothing is started by looking at it."""
+    return Fleet.open(with_own(settings, plan)).context
+
+
+def run_limit(settings: Settings, deadline: float | None = None) -> float | None:
+    """After how many seconds a run ends: its own deadline, else the settings' minutes."""
+    minutes = settings.limits.minutes
+    return deadline if deadline or minutes is None else minutes * 60
+
+
+def execute(order: Order) -> Ended:
+    """Runs it. Raises `MusterError` when it can't be started or recorded."""
+    try:
+        return asyncio.run(_execute(order))
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
+
+
+async def _execute(order: Order) -> Ended:
+    tasks = preflight.selected(order.plan, order.only)
+    settings = with_own(order.settings, order.plan)
+    async with AsyncExitStack() as stack:
+        fleet = await stack.enter_async_context(Fleet.open(settings))
+        preflight.check(tasks, fleet.context)
+        clock = SystemClock()
+        store = RunStore.create(
+            settings.home,
+            clock=clock,
+            randomness=SystemRandomness(),
+            redactor=Redactor(os.environ),
+            plan=order.plan_text,
+        )
+        stack.push_async_callback(store.aclose)
+        stage = _Stage(order, tasks, fleet, store, clock)
+        return await stage.run()
+
+
+@define(eq=False)
+class _Stage:
+    """Everything around a run while it goes on."""
+
+    order: Order
+    tasks: Sequence[PlanTask]
+    fleet: Fleet
+    store: RunStore
+    clock: SystemClock
+    board: Board = field(init=False)
+    view: View = field(init=False)
+    results: Background = field(factory=Background, init=False)
+    files: Background = field(factory=Background, init=False)
+    lines: JsonLines | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        index_of = {task.id: at for at, task in enumerate(self.order.plan.tasks)}
+        rows = [(index_of[task.id], task.id, task.agent) for task in self.tasks]
+        now = self.clock.monotonic()
+        self.board = Board.of(names_of(rows), self.order.at_once, now)
+        mask = self.store.redactor.redact
+        self.view = _view(self.order.output, self.board, self.clock.monotonic, mask)
+        if self.order.jsonl:
+            self.lines = JsonLines(
+                self.store.run_id,
+                self.clock,
+                self.results,
+                self.store.redactor.redact_document,
+                self.store.result_path,
+            )
+
+    async def run(self) -> Ended:
+        """The run, with signals handled and sinks told."""
+        loop = asyncio.get_running_loop()
+        interruptions = self._interruptions()
+        with ExitStack() as stack:
+            # First in, last out: a Ctrl-C must not hit a half restored terminal.
+            stack.enter_context(interruptions.handled(loop))
+            stack.callback(self.view.close)
+            stack.enter_context(_warnings_to(self.view.say))
+            for each in (self.results, self.files):
+                each.on_lost = lambda error: loop.call_soon_threadsafe(
+                    interruptions.lost, str(error)
+                )
+            self._announce()
+            try:
+                report = await self._report(stack)
+            except MusterError as error:
+                self._done({"status": "failed", "error": str(error)})
+                raise
+        code = code_of(report)
+        if code is ExitCode.INTERRUPTED and interruptions.code is not None:
+            code = interruptions.code
+        return self._end(report, code)
+
+    def _interruptions(self) -> Interruptions:
+        return Interruptions(
+            self.fleet,
+            self.view.say,
+            lambda: self.board.count(State.RUNNING),
+            self._leave,
+        )
+
+    async def _report(self, stack: ExitStack) -> RunReport:
+        log = EventLog.to_file(
+            self.store.folder / EVENTS,
+            self.store.run_id,
+            self.clock,
+            level="debug" if self.order.settings.log_level == "debug" else "info",
+            redactor=self.store.redactor,
+        )
+        stack.callback(log.close)
+        sink = FanOut.to([self._watcher(), log, self.lines, self._answers()])
+        self.fleet.context.lanes.sink = sink
+        return await self.fleet.run_plan(
+            self.order.plan,
+            only=self.order.only or None,
+            max_concurrent=self.order.at_once,
+            journal=self.store,
+            sink=sink,
+            **recovery_options(self.order.settings),
+            **self.order.options,
+        )
+
+    def _watcher(self) -> EventSink:
+        # The live table keeps the board itself; elsewhere somebody has to count.
+        board, view, now = self.board, self.view, self.clock.monotonic
+        if not isinstance(view, PlainView):
+            return view
+        return _Counted(board, view, now)
+
+    def _answers(self) -> EventSink | None:
+        folder = self.order.answers
+        return None if folder is None else Answers(folder, self.files)
+
+    def _announce(self) -> None:
+        folder, count = self.store.folder, len(self.tasks)
+        if not self.order.output.is_quiet:
+            at_once = min(self.order.at_once, count)
+            self.view.say(
+                f"run {self.store.run_id}: {plural(count, 'task')}"
+                f"{f', up to {at_once} at once' if count > 1 else ''}, "
+                f"results in {shown(folder)}"
+            )
+        if self.lines is not None:
+            self.lines.tell(
+                "launch",
+                {
+                    "pid": os.getpid(),
+                    "folder": str(folder),
+                    "tasks": [task.id for task in self.tasks],
+                },
+            )
+
+    def _end(self, report: RunReport, code: ExitCode) -> Ended:
+        fields = {"status": report.status.value, "exit_code": int(code)}
+        self._done({**fields, "summary": dict(report.summary)})
+        lost = self.results.lost or self.files.lost
+        if lost is not None:
+            raise lost
+        return Ended(report, self.store.folder, code)
+
+    def _done(self, fields: Mapping[str, Any]) -> None:
+        if self.lines is not None:
+            self.lines.tell("done", fields)
+        # However slowly it is read: these are results.
+        self.results.close(None)
+        self.files.close(None)
+        if self.results.lost is not None:
+            streams.discard()
+
+    def _leave(self) -> None:
+        """Before the process ends on the spot."""
+        if streams.is_terminal(sys.stderr) and not isinstance(self.view, PlainView):
+            os.write(2, SHOW_CURSOR)
+
+
+def code_of(report: RunReport) -> ExitCode:
+    """The exit code of a run that nobody interrupted."""
+    code = _CODES[report.status]
+    # A lane that waits for somebody to log in is not helped by trying again later.
+    if code is ExitCode.PARKED and "auth" in report.summary.get("by_cause", {}):
+        return ExitCode.PREFLIGHT
+    return code
+
+
+def _view(
+    output: Output, board: Board, now: Callable[[], float], mask: Callable[[str], str]
+) -> View:
+    if not output.is_live:
+        return PlainView(now, mask=mask, is_quiet=output.is_quiet)
+    # rich costs as much as everything else together; only a person pays for it.
+    from rich.console import Console  # noqa: PLC0415
+
+    from muster.infrastructure.cli.live import LiveView  # noqa: PLC0415
+
+    console = Console(file=sys.stderr, markup=False, highlight=False, emoji=False)
+    view = LiveView(board, console, now, mask)
+    view.start()
+    return view
+
+
+@define(eq=False)
+class _Counted:
+    board: Board
+    view: View
+    now: Callable[[], float]
+
+    def emit(self, event: FleetEvent) -> None:
+        self.board.take(event, self.now())
+        self.view.emit(event)
+
+
+@contextmanager
+def _warnings_to(say: Callable[[str], object]) -> Iterator[None]:
+    """Warnings of the engine go where the talk goes, not across the live table."""
+    handler = _Said(say)
+    logger = logging.getLogger("muster")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Said(logging.Handler):
+    def __init__(self, say: Callable[[str], object]) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(record.getMessage())
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error to report: several agents meet the same full disk at once."""
+    leaves: list[BaseException] = []
+    waiting: list[BaseException] = [group]
+    while waiting:
+        error = waiting.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            waiting.extend(error.exceptions)
+        else:
+            leaves.append(error)
+    journal = [each for each in leaves if isinstance(each, JournalError)]
+    return (journal or leaves)[0]

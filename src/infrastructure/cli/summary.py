@@ -1,0 +1,178 @@
+"""What a run came to, on one screen, and what to type next."""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+from muster.domain.graph import topological
+from muster.domain.outcome import FailureCause, SpawnResult
+from muster.domain.plan import Plan
+from muster.domain.run_report import RunReport
+from muster.infrastructure.cli.words import (
+    failure_words,
+    name_of,
+    noticed,
+    one_line,
+    plural,
+    took,
+)
+
+FRAME_LINES: Final = 12  # of the summary without its failures
+LINES_PER_FAILURE: Final = 2
+FEWEST: Final = 2
+_NOT_RUN: Final = frozenset(
+    {FailureCause.CANCELLED, FailureCause.PARKED, FailureCause.DEPENDENCY_FAILED}
+)
+
+
+@frozen
+class Summary:
+    """The last words about a run. ``folder`` is where its results are."""
+
+    report: RunReport
+    plan: Plan
+    folder: Path
+
+    def lines(self, screen: int | None = None) -> Iterator[str]:
+        """The summary, fitted to ``screen`` lines (None: those of the terminal)."""
+        results = list(self.report.results.values())
+        yield ""
+        yield self._headline(results)
+        yield from self._notes(results)
+        failed = [each for each in results if not _is_left_out(each)]
+        failed = [each for each in failed if not each.success]
+        left_out = [each for each in results if _is_left_out(each)]
+        height = screen or shutil.get_terminal_size().lines
+        room = max(FEWEST, (height - FRAME_LINES) // LINES_PER_FAILURE)
+        yield from self._failures(failed, room)
+        if left_out:
+            yield from _left_out(left_out)
+        yield ""
+        yield f"results  {shown(self.folder)}"
+        yield from self._next(failed)
+
+    def _headline(self, results: Sequence[SpawnResult]) -> str:
+        summary = self.report.summary
+        done = sum(each.success for each in results)
+        if not results:
+            ticked = summary["skipped"]
+            left = f" ({ticked} ticked or not selected)" if ticked else ""
+            return f"nothing to do{left}"
+        parts = [f"{done} of {len(results)} done"]
+        failed = sum(not each.success and not _is_left_out(each) for each in results)
+        left_out = sum(map(_is_left_out, results))
+        parts += [f"{failed} failed"] if failed else []
+        parts += [f"{left_out} not run"] if left_out else []
+        parts += [f"{summary['skipped']} skipped"] if summary["skipped"] else []
+        time = took(summary["duration_s"])
+        status = self.report.status.value
+        return f"{status}: {', '.join(parts)} in {time}{self._ideal(results)}"
+
+    def _ideal(self, results: Sequence[SpawnResult]) -> str:
+        work = sum(each.execution_time for each in results)
+        if len(results) < FEWEST or not work:
+            return ""
+        longest = critical_path(self.plan, self.report.results)
+        return f" ({took(work)} of work, longest chain {took(longest)})"
+
+    def _notes(self, results: Sequence[SpawnResult]) -> Iterator[str]:
+        summary = self.report.summary
+        parts = []
+        if summary["retries"]:
+            parts.append(plural(summary["retries"], "retry"))
+        if summary["fallbacks"]:
+            parts.append(plural(summary["fallbacks"], "fallback"))
+        leftovers = sum(each.leftovers for each in results)
+        if leftovers:
+            parts.append(f"{plural(leftovers, 'process')} left behind and ended")
+        usage = summary.get("usage") or {}
+        if usage.get("cost_usd") is not None:
+            parts.append(f"${usage['cost_usd']:.4f}")
+        if parts:
+            yield ", ".join(parts)
+        simulated = sum(each.simulated for each in results)
+        if simulated:
+            yield f"simulated: {simulated} of {len(results)} results are no real answers"
+
+    def _failures(self, failed: Sequence[SpawnResult], room: int) -> Iterator[str]:
+        if failed:
+            yield ""
+        for result in failed[:room]:
+            assert result.failure is not None  # noqa: S101 - a failed result has one
+            yield f"failed   {_name(result)}: {failure_words(result.failure)}"
+            details = [noticed(result.failure), _recovery(result)]
+            yield f"         {'; '.join(each for each in details if each)}"
+        if len(failed) > room:
+            yield f"         and {len(failed) - room} more failed"
+
+    def _next(self, failed: Sequence[SpawnResult]) -> Iterator[str]:
+        run = short_id(self.folder.name)
+        if failed and failed[0].task_id:
+            yield f"next     muster show {run} {quoted(failed[0].task_id)}"
+            yield f"         muster logs {run} {quoted(failed[0].task_id)}"
+        elif self.report.results:
+            yield f"next     muster show {run}"
+
+
+def critical_path(plan: Plan, results: Mapping[str, SpawnResult]) -> float:
+    """Seconds along the slowest chain of dependencies: no run could be faster."""
+    ends: dict[str, float] = {}
+    depends = plan.dependencies()
+    for task_id in topological(depends):
+        before = max((ends[each] for each in depends[task_id]), default=0.0)
+        result = results.get(task_id)
+        ends[task_id] = before + (result.execution_time if result else 0.0)
+    return max(ends.values(), default=0.0)
+
+
+def shown(path: Path) -> str:
+    """The path as short as it can be written from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)
+
+
+def short_id(run_id: str) -> str:
+    """The end of a run id: chance alone, so that it fits one run only."""
+    return run_id.rpartition("-")[2] or run_id
+
+
+def quoted(word: str) -> str:
+    """The word as it must be typed."""
+    from shlex import quote  # noqa: PLC0415
+
+    return quote(one_line(word))
+
+
+def _is_left_out(result: SpawnResult) -> bool:
+    failure = result.failure
+    return failure is not None and failure.cause in _NOT_RUN and not result.attempts
+
+
+def _left_out(results: Sequence[SpawnResult]) -> Iterator[str]:
+    reasons: dict[str, list[str]] = {}
+    for result in results:
+        assert result.failure is not None  # noqa: S101 - it is left out for a reason
+        reasons.setdefault(result.failure.message, []).append(_name(result))
+    most = list(reasons.items())[:FEWEST]
+    for reason, names in most:
+        yield f"not run  {one_line(', '.join(names), 60)}: {one_line(reason, 120)}"
+    rest = sum(map(len, reasons.values())) - sum(len(names) for _, names in most)
+    if rest:
+        yield f"         and {rest} more"
+
+
+def _name(result: SpawnResult) -> str:
+    name = name_of(result.task_id, result.task_index)
+    return f"{name} ({one_line(result.agent)})" if result.agent else name
+
+
+def _recovery(result: SpawnResult) -> str:
+    """How long it took and what was tried, in a few words."""
+    tries = len(result.attempts)
+    words = f"{took(result.execution_time)}, {plural(tries, 'attempt')}"
+    return f"{words}, the last one a direct call" if result.fallback else words
