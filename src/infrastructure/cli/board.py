@@ -9,7 +9,7 @@ from attrs import define, field
 from muster.domain import fleet_events as events
 from muster.domain.fleet_events import FleetEvent
 from muster.domain.outcome import Usage
-from muster.infrastructure.cli.words import clock, plural
+from muster.infrastructure.cli.words import clock, is_left_out, plural
 
 ENOUGH: Final = 2  # finished tasks from which an estimate is more than a guess
 
@@ -22,7 +22,7 @@ class State(StrEnum):
     RETRY = "retry"
     DONE = "done"
     FAILED = "failed"
-    LEFT_OUT = "not run"
+    LEFT_OUT = "not done"
 
 
 _ACTIVE: Final = (State.RUNNING, State.RETRY)
@@ -37,6 +37,7 @@ class Row:
     index: int
     name: str
     agent: str = ""
+    title: str = ""
     state: State = State.WAITING
     attempt: int = 0
     started_at: float = 0.0
@@ -68,9 +69,9 @@ class Board:
 
     @classmethod
     def of(
-        cls, names: Mapping[int, tuple[str, str]], at_once: int, now: float
+        cls, names: Mapping[int, tuple[str, str, str]], at_once: int, now: float
     ) -> "Board":
-        """A board of waiting tasks: by index, what each and its agent are called."""
+        """A board of waiting tasks: by index, the name, agent and title of each."""
         rows = {index: Row(index, *words) for index, words in names.items()}
         return cls(at_once, now, rows)
 
@@ -82,7 +83,7 @@ class Board:
             row = self._row(result.task_index)
             row.took, row.usage = result.execution_time, result.usage
             row.state = State.DONE if result.success else State.FAILED
-            if not result.success and not result.attempts:
+            if is_left_out(result):
                 row.state = State.LEFT_OUT
             if result.error:
                 row.last_line = result.error
@@ -201,6 +202,11 @@ _APPLY: Final[Mapping[type[Any], Callable[[Row, Any, float], None]]] = {
 
 def names_of(
     tasks: Iterable[tuple[int, str, str | None]],
-) -> dict[int, tuple[str, str]]:
+    titles: Mapping[int, str] | None = None,
+) -> dict[int, tuple[str, str, str]]:
     """What `Board.of` takes, from (index, name, agent)."""
-    return {index: (name, agent or "") for index, name, agent in tasks}
+    titles = titles or {}
+    return {
+        index: (name, agent or "", titles.get(index, ""))
+        for index, name, agent in tasks
+    }

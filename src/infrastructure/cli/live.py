@@ -20,7 +20,7 @@ from muster.domain import fleet_events as events
 from muster.domain.fleet_events import FleetEvent
 from muster.domain.terminal_text import strip_terminal
 from muster.infrastructure.cli.board import Board, Row, State
-from muster.infrastructure.cli.words import clock, event_words, one_line
+from muster.infrastructure.cli.words import clock, event_words, is_left_out, one_line
 
 REDRAW_SECONDS: Final = 0.2
 TICKS_PER_CLOCK: Final = 5  # redraws are left out while only the clocks would move
@@ -72,7 +72,7 @@ class LiveView:
         """See `View`."""
         self.board.take(event, self.now())
         if isinstance(event, events.TaskEnded):
-            if not event.result.success and event.result.attempts:
+            if not event.result.success and not is_left_out(event.result):
                 self._tell(event, "red")
         elif isinstance(event, _NEWS):
             self._tell(event, "yellow")
@@ -169,7 +169,10 @@ def _cells(row: Row, now: float, *, is_wide: bool) -> list[Text]:
     ]
     if is_wide:
         cells += [Text(_tokens(row)), Text(_cost(row))]
-    return [*cells, Text(one_line(row.last_line, _LAST_LINE), style="dim")]
+    # Before an agent has said anything, what it was asked.
+    last = one_line(row.last_line, _LAST_LINE)
+    asked = Text(one_line(row.title, _LAST_LINE), style="dim italic")
+    return [*cells, Text(last, style="dim") if last else asked]
 
 
 def _clock(seconds: float | None) -> str:

@@ -159,8 +159,9 @@ class _Stage:
     def __attrs_post_init__(self) -> None:
         index_of = {task.id: at for at, task in enumerate(self.order.plan.tasks)}
         rows = [(index_of[task.id], task.id, task.agent) for task in self.tasks]
+        titles = {index_of[task.id]: task.title for task in self.tasks}
         now = self.clock.monotonic()
-        self.board = Board.of(names_of(rows), self.order.at_once, now)
+        self.board = Board.of(names_of(rows, titles), self.order.at_once, now)
         mask = self.store.redactor.redact
         self.view = _view(self.order.output, self.board, self.clock.monotonic, mask)
         if self.order.jsonl:
@@ -242,9 +243,9 @@ class _Stage:
             at_once = min(self.order.at_once, count)
             self.view.say(
                 f"run {self.store.run_id}: {plural(count, 'task')}"
-                f"{f', up to {at_once} at once' if count > 1 else ''}, "
-                f"results in {shown(folder)}"
+                f"{f', up to {at_once} at once' if count > 1 else ''}"
             )
+            self.view.say(f"results in {shown(folder)}")
         if self.lines is not None:
             self.lines.tell(
                 "launch",

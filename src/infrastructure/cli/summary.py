@@ -8,11 +8,12 @@ from typing import Final
 from attrs import frozen
 
 from muster.domain.graph import topological
-from muster.domain.outcome import FailureCause, SpawnResult
+from muster.domain.outcome import SpawnResult
 from muster.domain.plan import Plan
-from muster.domain.run_report import RunReport
+from muster.domain.run_report import RunReport, RunStatus
 from muster.infrastructure.cli.words import (
     failure_words,
+    is_left_out,
     name_of,
     noticed,
     one_line,
@@ -23,9 +24,10 @@ from muster.infrastructure.cli.words import (
 FRAME_LINES: Final = 12  # of the summary without its failures
 LINES_PER_FAILURE: Final = 2
 FEWEST: Final = 2
-_NOT_RUN: Final = frozenset(
-    {FailureCause.CANCELLED, FailureCause.PARKED, FailureCause.DEPENDENCY_FAILED}
-)
+_STATUS: Final = {
+    RunStatus.DEADLINE: "deadline reached",
+    RunStatus.BUDGET: "budget reached",
+}
 
 
 @frozen
@@ -42,9 +44,9 @@ class Summary:
         yield ""
         yield self._headline(results)
         yield from self._notes(results)
-        failed = [each for each in results if not _is_left_out(each)]
+        failed = [each for each in results if not is_left_out(each)]
         failed = [each for each in failed if not each.success]
-        left_out = [each for each in results if _is_left_out(each)]
+        left_out = [each for each in results if is_left_out(each)]
         height = screen or shutil.get_terminal_size().lines
         room = max(FEWEST, (height - FRAME_LINES) // LINES_PER_FAILURE)
         yield from self._failures(failed, room)
@@ -62,14 +64,17 @@ class Summary:
             left = f" ({ticked} ticked or not selected)" if ticked else ""
             return f"nothing to do{left}"
         parts = [f"{done} of {len(results)} done"]
-        failed = sum(not each.success and not _is_left_out(each) for each in results)
-        left_out = sum(map(_is_left_out, results))
+        failed = sum(not each.success and not is_left_out(each) for each in results)
+        left_out = sum(map(is_left_out, results))
         parts += [f"{failed} failed"] if failed else []
-        parts += [f"{left_out} not run"] if left_out else []
+        parts += [f"{left_out} not done"] if left_out else []
         parts += [f"{summary['skipped']} skipped"] if summary["skipped"] else []
         time = took(summary["duration_s"])
-        status = self.report.status.value
-        return f"{status}: {', '.join(parts)} in {time}{self._ideal(results)}"
+        status = self.report.status
+        # The numbers say these two by themselves.
+        is_said = status in (RunStatus.SUCCEEDED, RunStatus.FAILED)
+        head = "" if is_said else f"{_STATUS.get(status, status.value)}: "
+        return f"{head}{', '.join(parts)} in {time}{self._ideal(results)}"
 
     def _ideal(self, results: Sequence[SpawnResult]) -> str:
         work = sum(each.execution_time for each in results)
@@ -148,11 +153,6 @@ def quoted(word: str) -> str:
     return quote(one_line(word))
 
 
-def _is_left_out(result: SpawnResult) -> bool:
-    failure = result.failure
-    return failure is not None and failure.cause in _NOT_RUN and not result.attempts
-
-
 def _left_out(results: Sequence[SpawnResult]) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for result in results:
@@ -160,7 +160,7 @@ def _left_out(results: Sequence[SpawnResult]) -> Iterator[str]:
         reasons.setdefault(result.failure.message, []).append(_name(result))
     most = list(reasons.items())[:FEWEST]
     for reason, names in most:
-        yield f"not run  {one_line(', '.join(names), 60)}: {one_line(reason, 120)}"
+        yield f"not done {one_line(', '.join(names), 60)}: {one_line(reason, 120)}"
     rest = sum(map(len, reasons.values())) - sum(len(names) for _, names in most)
     if rest:
         yield f"         and {rest} more"

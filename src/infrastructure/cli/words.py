@@ -5,12 +5,15 @@ from typing import Any, Final
 
 from muster.domain import fleet_events as events
 from muster.domain.fleet_events import FleetEvent
-from muster.domain.outcome import Failure, SpawnResult
+from muster.domain.outcome import Failure, FailureCause, SpawnResult
 from muster.domain.terminal_text import strip_terminal
 
 MAX_LINE: Final = 300
 _MINUTE: Final = 60
 _HOUR: Final = 3600
+_LEFT_OUT: Final = frozenset(
+    {FailureCause.CANCELLED, FailureCause.PARKED, FailureCause.DEPENDENCY_FAILED}
+)
 
 
 def one_line(text: str, limit: int = MAX_LINE) -> str:
@@ -60,7 +63,16 @@ def failure_words(failure: Failure) -> str:
 def noticed(failure: Failure) -> str:
     """How early it was seen, or nothing."""
     late = failure.detection_time_ms
-    return "" if late is None else f"seen after {took(late / 1000)}"
+    # A limit is seen when it is reached; what it says of itself is enough.
+    is_limit = failure.cause in (FailureCause.DEADLINE, FailureCause.TIMEOUT)
+    return "" if late is None or is_limit else f"seen after {took(late / 1000)}"
+
+
+def tried(result: SpawnResult) -> str:
+    """``2 retries and a direct call``, or nothing."""
+    parts = [plural(result.retry_count, "retry")] if result.retry_count else []
+    parts += ["a direct call"] if result.fallback else []
+    return " and ".join(parts)
 
 
 def name_of(task_id: str | None, index: int) -> str:
@@ -74,15 +86,27 @@ def event_words(event: FleetEvent) -> str | None:
     return None if words is None else words(event)
 
 
+def is_left_out(result: SpawnResult) -> bool:
+    """Whether the task was not done though nothing is wrong with it."""
+    failure = result.failure
+    if failure is None or failure.cause not in _LEFT_OUT:
+        return False
+    return not result.attempts or failure.cause is FailureCause.CANCELLED
+
+
 def ended_words(result: SpawnResult) -> str:
     """A line about a result."""
     name = name_of(result.task_id, result.task_index)
     time = took(result.execution_time)
-    recovered = ", ".join(one_line(each) for each in result.recovery_path)
+    if result.agent:
+        name += f" ({one_line(result.agent)})"
+    recovered = tried(result)
     tail = f" after {recovered}" if recovered else ""
     mark = " [simulated]" if result.simulated else ""
     if result.failure is None:
         return f"{name}: done in {time}{tail}{mark}"
+    if is_left_out(result):
+        return f"{name}: {one_line(result.failure.message)}"
     early = noticed(result.failure)
     early = f" ({early})" if early else ""
     return f"{name}: failed{tail}: {failure_words(result.failure)}{early}{mark}"
