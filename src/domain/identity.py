@@ -1,0 +1,179 @@
+"""What makes a task the same task again: its content, and that of what it waits for.
+
+Its place in the file, its id, its patience (timeout, policy) and the words that muster
+says about a tool are no part of it. The same content gives the same identity on every
+machine and in every version that keeps `_VERSION`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from typing import Any, Final
+
+from attrs import frozen
+
+from muster.domain import graph
+from muster.domain.agent_profile import AgentProfile
+from muster.domain.task import Expectation
+from muster.domain.tool import ToolSpec
+
+_VERSION: Final = b"muster task 1"
+# What a tool does, not how it is watched, found, logged in to or stopped: a better
+# hint in a new version must not run a night's work again.
+_OF_A_TOOL: Final = (
+    "command",
+    "prompt",
+    "agent_args",
+    "model_args",
+    "extra_args",
+    "bypass_args",
+    "output",
+    "env",
+    "permissions",
+    "shell",
+    "requires_output",
+    "is_agent",
+    "adapter",
+)
+_OF_A_PROFILE: Final = (
+    "name",
+    "description",
+    "tools",
+    "model",
+    "tool",
+    "prompt",
+    "extra",
+)
+_OF_AN_EXPECTATION: Final = ("exit_code", "file", "regex", "json_schema", "command")
+
+
+@frozen
+class TaskContent:
+    """All of a task that decides what its agent is asked to do.
+
+    ``prompt`` is as it was written, before any output is put into it. ``tool`` is a
+    name only where no tool of that name can be found.
+    """
+
+    prompt: str
+    tool: ToolSpec | str | None = None
+    model: str | None = None
+    agent: str | None = None
+    profile: AgentProfile | None = None
+    expect: Expectation | None = None
+    cwd: str | None = None
+    env: Mapping[str, str] | None = None
+
+
+def identities(
+    contents: Mapping[str, TaskContent], depends: Mapping[str, Sequence[str]]
+) -> dict[str, str]:
+    """The identity of each task, 64 hexadecimal digits, in the order of ``contents``.
+
+    It holds the identities of the task's dependencies, in their order: a change
+    reaches all dependents and nothing else. Tasks on a cycle have none.
+    """
+    kinds: dict[object, bytes] = {}
+    found: dict[str, str] = {}
+    for task_id in graph.topological(depends):
+        content = contents[task_id]
+        kind = _kind_of(content)
+        surroundings = kinds.get(kind)
+        if surroundings is None:
+            surroundings = kinds[kind] = _surroundings(content)
+        before = [found[each] for each in dict.fromkeys(depends[task_id])]
+        found[task_id] = _digest(surroundings, content.prompt, before)
+    return {each: found[each] for each in contents if each in found}
+
+
+def identity(content: TaskContent, dependencies: Sequence[str] = ()) -> str:
+    """The identity of one task whose dependencies have these identities."""
+    return _digest(_surroundings(content), content.prompt, dependencies)
+
+
+def canonical(value: Any) -> bytes:
+    """One text of bytes per value, and no two different values with the same one.
+
+    Mappings have no order, sequences do; every part carries its kind and length, so
+    that no two parts can run into each other.
+    """
+    for kind, encode in _ENCODERS:
+        if isinstance(value, kind):
+            return encode(value)
+    return _tagged(b"o", f"{type(value).__qualname__} {value!r}".encode())
+
+
+def _digest(surroundings: bytes, prompt: str, dependencies: Sequence[str]) -> str:
+    parts = (surroundings, _text(prompt), _sequence(dependencies))
+    return sha256(_VERSION + b"".join(parts)).hexdigest()
+
+
+def _kind_of(content: TaskContent) -> tuple[object, ...]:
+    # By id(): equal tools of two tasks only cost a second encoding, and the contents
+    # keep all of these alive meanwhile.
+    return (
+        content.tool if isinstance(content.tool, str) else id(content.tool),
+        content.model,
+        content.agent,
+        id(content.profile),
+        id(content.expect),
+        content.cwd,
+        id(content.env),
+    )
+
+
+def _surroundings(content: TaskContent) -> bytes:
+    return _sequence(
+        [
+            _chosen(content.tool, _OF_A_TOOL),
+            content.model,
+            content.agent,
+            _chosen(content.profile, _OF_A_PROFILE),
+            _chosen(content.expect, _OF_AN_EXPECTATION),
+            content.cwd,
+            content.env,
+        ]
+    )
+
+
+def _chosen(part: Any, names: Sequence[str]) -> Any:
+    if part is None or isinstance(part, str):
+        return part
+    return {name: getattr(part, name) for name in names}
+
+
+def _tagged(kind: bytes, data: bytes) -> bytes:
+    return b"%b%d:%b" % (kind, len(data), data)
+
+
+def _text(value: str) -> bytes:
+    return _tagged(b"s", value.encode("utf-8", "surrogatepass"))
+
+
+def _sequence(value: Sequence[Any]) -> bytes:
+    return _tagged(b"l", b"".join(map(canonical, value)))
+
+
+def _mapping(value: Mapping[Any, Any]) -> bytes:
+    return _tagged(b"m", b"".join(sorted(_pairs(value))))
+
+
+def _pairs(value: Mapping[Any, Any]) -> Iterator[bytes]:
+    for key, each in value.items():
+        yield _tagged(b"p", canonical(key) + canonical(each))
+
+
+def _set(value: frozenset[Any]) -> bytes:
+    return _tagged(b"e", b"".join(sorted(map(canonical, value))))
+
+
+_ENCODERS: Final[tuple[tuple[Any, Callable[[Any], bytes]], ...]] = (
+    (str, _text),
+    (type(None), lambda _: b"n"),
+    (bool, lambda value: b"t" if value else b"f"),
+    (int, lambda value: _tagged(b"i", b"%d" % value)),
+    (float, lambda value: _tagged(b"d", float(value).hex().encode())),
+    (bytes, lambda value: _tagged(b"b", value)),
+    (Mapping, _mapping),
+    (list | tuple, _sequence),
+    (set | frozenset, _set),
+)
