@@ -3,15 +3,28 @@
 The last column takes what is left and is wrapped; the others are as wide as they need.
 """
 
+import shutil
+import sys
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from muster.domain.terminal_text import strip_terminal
+from muster.infrastructure.cli import words
+from muster.infrastructure.cli.streams import is_terminal
 
 GAP: Final = "  "
+MIN_CUT: Final = 8
 NARROWEST: Final = 24  # of a last column, before it goes under the others
+UNBOUNDED: Final = 100_000
+MAX_CELL: Final = 4_000  # characters; nobody reads on in a table
+
+
+def screen_width() -> int:
+    """The columns of the terminal; where programs read, lines are never wrapped."""
+    if not is_terminal(sys.stdout):
+        return UNBOUNDED
+    return max(NARROWEST, shutil.get_terminal_size().columns)
 
 
 def aligned(
@@ -20,9 +33,11 @@ def aligned(
     width: int,
     head: Sequence[str] = (),
     indent: str = "",
+    cut: bool = False,
 ) -> list[str]:
     """The rows as lines without trailing blanks; ``head`` stands above them.
 
+    With ``cut`` what is too long in the last column is cut off, not wrapped.
     What agents and files said is in the cells: nothing in them drives a terminal.
     """
     table = [[one_line(cell) for cell in row] for row in ([head] if head else [])]
@@ -35,7 +50,10 @@ def aligned(
     for row in table:
         cells = zip(row, widths, strict=False)
         front = indent + "".join(padded(cell, size) + GAP for cell, size in cells)
-        lines += _with_last(front, row[-1], left, width)
+        last = row[-1]
+        if cut and width - left >= MIN_CUT:
+            last = shortened(last, width - left)
+        lines += _with_last(front, last, left, width)
     return lines
 
 
@@ -57,8 +75,8 @@ def wrapped(text: str, *, width: int, indent: str = "", first: str = "") -> list
 
 
 def one_line(text: str) -> str:
-    """The text without control sequences, on one line."""
-    return " ".join(strip_terminal(text).split())
+    """The text on one line, without anything that a terminal would obey."""
+    return words.one_line(text, MAX_CELL)
 
 
 def shortened(text: str, size: int) -> str:
@@ -66,7 +84,8 @@ def shortened(text: str, size: int) -> str:
     clean = one_line(text)
     if cells(clean) <= size:
         return clean
-    while clean and cells(clean) > size - 1:
+    clean = clean[:size]
+    while cells(clean) > size - 1:
         clean = clean[:-1]
     return clean.rstrip() + "…"
 

@@ -1,0 +1,197 @@
+"""`muster show`: a run at a glance, or one task of it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from muster.domain.terminal_text import strip_terminal
+from muster.infrastructure.cli.columns import aligned, screen_width, shortened, wrapped
+from muster.infrastructure.cli.exit_codes import ExitCode
+from muster.infrastructure.cli.output import Output, OutputFlags
+from muster.infrastructure.cli.stored import (
+    UnknownRunError,
+    state_of,
+    status_of,
+    stored_run,
+    stored_task,
+)
+from muster.infrastructure.cli.summary import short_id
+from muster.infrastructure.cli.words import took
+
+if TYPE_CHECKING:
+    from muster.domain.outcome import Attempt, Failure, SpawnResult
+    from muster.infrastructure.stored_runs import StoredRun
+
+HEAD: Final = ("TASK", "WHO", "STATE", "TRIES", "TOOK", "ANSWER")
+MAX_TASKS: Final = 200
+MAX_LINES: Final = 30
+MAX_CELL: Final = 18
+MAX_ANSWER: Final = 60
+MAX_EVIDENCE: Final = 200
+
+
+def show(
+    run: str = "last",
+    task: str | None = None,
+    /,
+    *,
+    flags: OutputFlags | None = None,
+) -> int:
+    """Show a run (an id, a part of it, or `last`), or one task of it."""
+    from muster.infrastructure.settings import Settings  # noqa: PLC0415
+
+    out = Output.of(flags)
+    try:
+        found = stored_run(Settings.load().home, run)
+        one = None if task is None else stored_task(found, task)
+    except UnknownRunError as error:
+        out.warn(f"muster show: {error}")
+        return ExitCode.USAGE
+    for problem in found.problems:
+        out.warn(f"muster show: {problem}")
+    if out.is_json:
+        out.document(_document(found) if one is None else one[1].to_dict())
+        return ExitCode.SUCCEEDED
+    width = screen_width()
+    lines = run_screen(found, width) if one is None else task_screen(found, *one, width)
+    for line in lines:
+        out.line(out.masked(line))
+    return ExitCode.SUCCEEDED
+
+
+def _document(run: "StoredRun") -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "folder": str(run.folder),
+        "status": status_of(run),
+        "summary": run.summary,
+        "results": [each.to_dict() for each in run.results.values()],
+        "problems": list(run.problems),
+    }
+
+
+def run_screen(run: "StoredRun", width: int) -> Iterator[str]:
+    """A run: its tasks, then its failures with what gave them away."""
+    yield from wrapped(_headline(run), width=width)
+    yield str(run.folder)
+    if run.results:
+        yield ""
+        tasks = list(run.results.items())
+        rows = [_row(name, each) for name, each in tasks[:MAX_TASKS]]
+        yield from aligned(rows, width=width, head=HEAD, cut=True)
+        if len(tasks) > MAX_TASKS:
+            yield f"... and {len(tasks) - MAX_TASKS} more (--json has them all)"
+    failed = [item for item in run.results.items() if not item[1].success]
+    for name, each in failed[:MAX_LINES]:
+        yield ""
+        yield from _failed(name, each, width)
+    if len(failed) > MAX_LINES:
+        yield f"... and {len(failed) - MAX_LINES} more failures"
+    if run.results:
+        short = short_id(run.run_id)
+        yield ""
+        yield f"next     muster show {short} TASK"
+        yield f"         muster logs {short}"
+
+
+def task_screen(
+    run: "StoredRun", name: str, result: "SpawnResult", width: int
+) -> Iterator[str]:
+    """A task: what became of it, its attempts, the end of its answer."""
+    who = f"{result.agent or 'no agent'} on {result.tool or 'no tool'}"
+    yield from wrapped(f"{name}: {state_of(result)}, {who}", width=width)
+    yield from wrapped(_numbers(result), width=width)
+    if result.failure is not None:
+        yield from _reason(result.failure, width)
+    for attempt in result.attempts:
+        yield from wrapped(_attempt(attempt), width=width, indent=" " * 6, first="  ")
+    for title, text in (("answer", result.output), ("stderr", result.stderr)):
+        yield from _end_of(title, text)
+    if result.truncated and result.output_path:
+        yield ""
+        yield f"The whole: {result.output_path}"
+
+
+def _headline(run: "StoredRun") -> str:
+    summary = run.summary
+    if summary is None:
+        count = len(run.results)
+        return f"run {run.run_id}: unfinished, {count} results so far"
+    parts = [
+        f"{summary[key]} {key}"
+        for key in ("succeeded", "failed", "parked", "skipped")
+        if summary.get(key)
+    ]
+    time = took(summary.get("duration_s") or 0.0)
+    total = summary.get("total", len(run.results))
+    counts = ", ".join(parts) or "nothing was run"
+    return f"run {run.run_id}: {status_of(run)} after {time}, {total} tasks: {counts}"
+
+
+def _row(name: str, result: "SpawnResult") -> tuple[str, ...]:
+    said = result.output if result.success else (result.error or "")
+    last = next((each for each in reversed(said.splitlines()) if each.strip()), "")
+    return (
+        shortened(name, MAX_CELL),
+        shortened(result.agent or result.tool or "-", MAX_CELL),
+        state_of(result),
+        str(len(result.attempts)),
+        took(result.execution_time),
+        shortened(last, MAX_ANSWER),
+    )
+
+
+def _failed(name: str, result: "SpawnResult", width: int) -> Iterator[str]:
+    if result.failure is None:
+        return
+    path = f" after {', '.join(result.recovery_path)}" if result.recovery_path else ""
+    yield from wrapped(f"{name} failed{path}", width=width)
+    yield from _reason(result.failure, width)
+
+
+def _reason(failure: "Failure", width: int) -> Iterator[str]:
+    yield from wrapped(
+        f"{failure.cause.value} ({failure.category.value}): {failure.message}",
+        width=width,
+        indent=" " * 6,
+        first="  ",
+    )
+    if failure.detection_time_ms is not None:
+        yield f"  seen after {failure.detection_time_ms / 1000:.2f} s"
+    if failure.evidence is not None:
+        text = shortened(failure.evidence.text, MAX_EVIDENCE)
+        first = f"  {failure.evidence.stream}: "
+        yield from wrapped(text, width=width, indent=" " * 6, first=first)
+
+
+def _numbers(result: "SpawnResult") -> str:
+    parts = [f"exit code {result.exit_code}", f"took {took(result.execution_time)}"]
+    if result.leftovers:
+        parts.append(f"{result.leftovers} left-over processes ended")
+    if result.timeout_extended:
+        parts.append("time limit extended")
+    usage = result.usage
+    if usage is not None and usage.cost_usd is not None:
+        parts.append(f"${usage.cost_usd:.4f}")
+    return ", ".join(parts)
+
+
+def _attempt(attempt: "Attempt") -> str:
+    waited = f" after a wait of {took(attempt.delay_before)}"
+    words = [
+        f"try {attempt.number}",
+        " (fallback)" if attempt.fallback else "",
+        waited if attempt.delay_before else "",
+        f": {took(attempt.duration)}, ",
+        attempt.failure.message if attempt.failure else "succeeded",
+    ]
+    return "".join(words)
+
+
+def _end_of(title: str, text: str) -> Iterator[str]:
+    lines = strip_terminal(text).rstrip("\n").split("\n")
+    if lines == [""]:
+        return
+    yield ""
+    left_out = len(lines) - MAX_LINES
+    yield f"{title}:" if left_out <= 0 else f"{title}, the last {MAX_LINES} lines:"
+    yield from lines[-MAX_LINES:]
