@@ -7,7 +7,7 @@ printed without cyclopts: `muster --help` costs what Python costs.
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from muster.infrastructure.cli import streams
 from muster.infrastructure.cli.exit_codes import MEANING, ExitCode, code_of
@@ -73,7 +73,7 @@ def make_app() -> "App":
             help=help_text,
             help_formatter="plain",
             version_flags=[],
-            default_parameter=Parameter(negative=()),
+            default_parameter=Parameter(negative=(), show_default=False),
             exit_on_error=False,
             print_error=False,
             suppress_keyboard_interrupt=False,
@@ -83,11 +83,11 @@ def make_app() -> "App":
     root = app("muster", _SENTENCE)
     for name, (text, target) in _entries():
         if isinstance(target, str):
-            root.command(f"{PACKAGE}.{target}", name=name, help=text)
+            root.command(f"{PACKAGE}.{target}", name=name)
             continue
         group = app(name, text)
-        for sub, (sub_text, sub_target) in target.items():
-            group.command(f"{PACKAGE}.{sub_target}", name=sub, help=sub_text)
+        for sub, (_, sub_target) in target.items():
+            group.command(f"{PACKAGE}.{sub_target}", name=sub)
         root.command(group)
     return root
 
@@ -106,7 +106,9 @@ def _dispatch(words: Sequence[str]) -> int:
     if problem:
         talk(f"muster: {problem}")
         return ExitCode.USAGE
-    code = make_app()(words)
+    # To cyclopts a lone "-" is an unknown option.
+    known = [streams.STDIN if each == "-" else each for each in words]
+    code = make_app()(known if first == "run" else words)
     return code if isinstance(code, int) else ExitCode.SUCCEEDED
 
 
@@ -172,8 +174,7 @@ def _report_exception(error: BaseException, words: Sequence[str]) -> int:
     from muster.domain.errors import MusterError  # noqa: PLC0415
 
     if isinstance(error, CycloptsError):
-        error.verbose = False
-        said = " ".join(str(error).split())
+        said = _said(error)
         command = " ".join(["muster", *_chain(words)])
         talk(f"{command}: {said} (see `{command} --help`)")
         return ExitCode.USAGE
@@ -188,6 +189,13 @@ def _report_exception(error: BaseException, words: Sequence[str]) -> int:
     else:
         talk("muster: this is a fault of muster; MUSTER_LOG_LEVEL=debug shows where")
     return ExitCode.INTERNAL
+
+
+def _said(error: Any) -> str:
+    if type(error).__name__ == "UnusedCliTokensError":
+        return f"unexpected argument {error.unused_tokens[0]!r}"
+    error.verbose = False
+    return " ".join(str(error).split())
 
 
 def _chain(words: Sequence[str]) -> list[str]:

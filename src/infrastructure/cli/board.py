@@ -204,7 +204,7 @@ def names_of(
     tasks: Iterable[tuple[int, str, str | None]],
     titles: Mapping[int, str] | None = None,
 ) -> dict[int, tuple[str, str, str]]:
-    """What `Board.of` takes, from (index, name, agent)."""
+    """What `Board.of` takes, from (index, name, agent); titles by index."""
     titles = titles or {}
     return {
         index: (name, agent or "", titles.get(index, ""))

@@ -43,7 +43,10 @@ MEANING: Final[Mapping[ExitCode, str]] = {
 
 
 def code_of(error: BaseException) -> ExitCode:
-    """The code of an error that muster raises on purpose."""
+    """The code of an error that muster raises on purpose.
+
+    An error of the command line itself says it in ``exit_code``.
+    """
     # Here and not above: `--help` prints this table and needs no error.
     from muster.domain import errors  # noqa: PLC0415
 
@@ -55,7 +58,6 @@ def code_of(error: BaseException) -> ExitCode:
         (errors.SystemHaltedError, ExitCode.HALTED),
         (errors.BudgetExceededError, ExitCode.BUDGET),
     )
-    for kind, code in table:
-        if isinstance(error, kind):
-            return code
-    return ExitCode.FAILED
+    found = (code for kind, code in table if isinstance(error, kind))
+    own: ExitCode = getattr(error, "exit_code", ExitCode.FAILED)
+    return next(found, own)

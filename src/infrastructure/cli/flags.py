@@ -51,7 +51,7 @@ class StoryFlags:
 def exclude(first: str, second: str, *, both: bool) -> None:
     """Raises `ConfigError` when two flags that contradict each other are given."""
     if both:
-        raise ConfigError(f"and {second} exclude each other", first)
+        raise ConfigError(f"{first} and {second} exclude each other")
 
 
 def seconds(value: float | None, flag: str) -> float | None:

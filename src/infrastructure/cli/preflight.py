@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from shlex import join
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from attrs import define
 
@@ -17,6 +17,7 @@ from muster.domain.errors import (
 from muster.domain.plan import Plan, PlanTask
 from muster.domain.tool import ToolSpec
 from muster.infrastructure.cli import streams
+from muster.infrastructure.cli.exit_codes import ExitCode
 from muster.infrastructure.cli.output import Output
 from muster.infrastructure.cli.words import one_line
 from muster.infrastructure.settings import Settings
@@ -33,6 +34,7 @@ class PreflightError(MusterError):
     """Tools of a plan are missing; nothing was started."""
 
     problems: Sequence[str]
+    exit_code: ClassVar = ExitCode.PREFLIGHT
 
     def __str__(self) -> str:
         lines = "\n".join(f"  {each}" for each in self.problems)

@@ -53,7 +53,7 @@ class WayFlags:
         float | None, Parameter(help="End the run after so many seconds.")
     ] = None
     output: Annotated[
-        Path | None, Parameter(help="Also write each answer to DIR/TASK.txt.")
+        Path | None, Parameter(help="Also write each answer to PATH/TASK.txt.")
     ] = None
 
 
@@ -138,14 +138,17 @@ def _show(ended: Any, order: Any, console: Output) -> int:
 
 def _read(plan: str, console: Output) -> tuple[str, bytes]:
     """The plan's name and its bytes, which are stored as they were read."""
-    if plan == STDIN:
+    if plan in (STDIN, streams.STDIN):
         if streams.is_terminal(sys.stdin):
             console.say("reading a plan from the terminal; Ctrl-D ends it")
         return STDIN, sys.stdin.buffer.read(plan_files.MAX_BYTES + 1)
     try:
         return plan, read_bytes(plan, plan_files.MAX_BYTES)
     except UnreadableTextError as error:
-        raise PlanError(f"the plan {error}", plan) from error
+        problem = f"the plan {error}"
+        if error.missing:
+            problem = "there is no such file; name a plan file, or - for stdin"
+        raise PlanError(problem, plan) from error
 
 
 def _below_flags(plan: Plan, engine: EngineFlags) -> Plan:

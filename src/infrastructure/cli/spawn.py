@@ -38,7 +38,11 @@ class PromptFlags:
     ] = None
     source: Annotated[
         str | None,
-        Parameter(name="--from", help="A file with one prompt a line, or - for stdin."),
+        Parameter(
+            name="--from",
+            help="A file with one prompt a line, or - for stdin.",
+            allow_leading_hyphen=True,
+        ),
     ] = None
     timeout: Annotated[
         float | None, Parameter(help="Seconds for each prompt, all attempts together.")

@@ -11,6 +11,7 @@ from typing import Final, TextIO
 
 from muster.domain.terminal_text import strip_terminal
 
+STDIN: Final = "/dev/stdin"
 _MODES: Final = (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)
 
 
