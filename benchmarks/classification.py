@@ -5,22 +5,25 @@ the texts from public issues, and the healthy answers (no false alarm allowed).
 Runs that were stopped by the recorder's own time limit are left out: that they
 timed out is known to whoever stopped them and stands in no output.
 
-    python benchmarks/classification.py [--misses]
+    python -m benchmarks.classification [--misses]
 """
 
 import argparse
 import json
+import sys
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from attrs import frozen
 
+from benchmarks.figures import Report
 from muster.domain.classification import LineWatch, classify_error, judge_exit
 from muster.domain.outcome import FailureCause
 
+RIGHT: Final = 97.0
 CORPUS = Path(__file__).parent.parent / "tests" / "data" / "corpus"
 
 
@@ -97,11 +100,13 @@ def share(right: list[bool]) -> str:
     )
 
 
-def main() -> None:
-    """Prints the table."""
+def main() -> int:
+    """Prints the table and the figures; 1 when one is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--misses", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="changes nothing here")
     arguments = parser.parse_args()
+    report = Report("classification: the right category for a recorded failure")
     everything = list(cases())
     failed = list(filter(is_judged, everything))
     by_tool = defaultdict(list)
@@ -122,9 +127,13 @@ def main() -> None:
         for found in [classify_error(text["text"], stream=text["stream"])]
     ]
     print(f"{'public issues':18}{share(wild):>18}")
-    print(f"false alarms: {false_alarms(everything)}")
+    judged = sum(is_right(case, strict=False) for case in failed) / len(failed)
+    report.figure("recorded failures", judged * 100, RIGHT, "%", at_least=True)
+    for way, alarms in false_alarms(everything).items():
+        report.figure(f"false alarms, {way}", alarms, 0, "")
     if arguments.misses:
         show_misses(failed)
+    return int(report.missed > 0)
 
 
 def false_alarms(everything: list[Case]) -> dict[str, int]:
@@ -159,4 +168,4 @@ def _is_confirmed(watch: LineWatch, stderr: str) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

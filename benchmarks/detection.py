@@ -74,7 +74,7 @@ async def late(fleet: Fleet, line: Line) -> float:
 
 async def among(neighbours: int, samples: int) -> list[float]:
     """Detections one after the other, each phase of the neighbours' noise met."""
-    found = []
+    found: list[float] = []
     async with Fleet.open() as fleet, asyncio.TaskGroup() as group:
         crowd = group.create_task(
             fleet.spawn_parallel(
@@ -82,8 +82,7 @@ async def among(neighbours: int, samples: int) -> list[float]:
             )
         )
         await asyncio.sleep(SETTLE + neighbours * 0.03)
-        for number in range(samples):
-            found.append(await late(fleet, LINES[number % len(LINES)]))
+        found += [await late(fleet, LINES[turn % 2]) for turn in range(samples)]
         assert not crowd.done()
         crowd.cancel()
     return found

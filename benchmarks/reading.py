@@ -2,7 +2,9 @@
 
 Each round runs ``cat > /dev/null`` and every case, interleaved; printed are the
 medians of the ratios, the growth of this process's memory, and the longest that
-the event loop was late. ``python benchmarks/reading.py [ROUNDS] [group|keeper]``
+the event loop was late.
+
+    python -m benchmarks.reading [--quick]
 """
 
 import asyncio
@@ -11,11 +13,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from benchmarks.figures import Report, ratio, script
+from benchmarks.pulse import Pulse
 from muster.domain.events import AgentEvent, OutputReceived
 from muster.domain.task import AgentRequest
 from muster.domain.tool import ToolSpec
@@ -26,10 +30,15 @@ from muster.infrastructure.adapters.local_process.orchestrator import (
 
 BYTES = 200_000_000
 SMALL = 10_000_000
-BEAT = 0.005
-LINES = f"yes 'a line of some length, as agents print them, 64 bytes long ....' | head -c {BYTES}"
-ONE_LINE = f"head -c {BYTES} /dev/zero | tr '\\0' x"
-ONE_BYTE = f"dd if=/dev/zero bs=1 count={SMALL} status=none"
+TIME: Final = 3.0
+GROWTH_MIB: Final = 16.0
+STALL_MS: Final = 50.0
+LINES = (
+    "yes 'a line of some length, as agents print them, 64 bytes long ....'"
+    " | head -c {size}"
+)
+ONE_LINE = "head -c {size} /dev/zero | tr '\\0' x"
+ONE_BYTE = "dd if=/dev/zero bs=1 count={size} status=none"
 
 
 @frozen
@@ -37,9 +46,14 @@ class Case:
     """One way to print, and the same program before ``cat``."""
 
     name: str
-    script: str
+    template: str
     size: int
     to_stderr: bool = False
+
+    @property
+    def script(self) -> str:
+        """For the shell."""
+        return self.template.format(size=self.size)
 
 
 CASES = (
@@ -49,6 +63,10 @@ CASES = (
     Case("one line on stderr", ONE_LINE, BYTES, to_stderr=True),
     Case("1-byte writes, stdout", ONE_BYTE, SMALL),
     Case("1-byte writes, stderr", ONE_BYTE, SMALL, to_stderr=True),
+)
+QUICK = tuple(
+    evolve(case, size=min(case.size, 40_000_000 if case.size == BYTES else SMALL // 20))
+    for case in CASES
 )
 
 
@@ -83,80 +101,55 @@ async def ours(opened: LocalProcessOrchestrator, case: Case) -> Cost:
             counted += event.count
 
     request = AgentRequest("a", tool=tool, prompt="")
-    pulse = Pulse()
-    start = time.perf_counter()
-    await opened.invoke(request, report)
-    seconds = time.perf_counter() - start
-    pulse.stop()
+    with Pulse() as pulse:
+        start = time.perf_counter()
+        await opened.invoke(request, report)
+        seconds = time.perf_counter() - start
     assert counted == case.size, (counted, case.size)
     return Cost(seconds, pulse.growth, pulse.late)
 
 
-class Pulse:
-    """Beats on the loop: how late it was at worst, how much memory grew at most."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._memory = rss()
-        self.growth = 0
-        self.late = 0.0
-        self._due = self._loop.time() + BEAT
-        self._timer = self._loop.call_at(self._due, self._beat)
-
-    def stop(self) -> None:
-        """The last look."""
-        self._timer.cancel()
-        self.growth = max(self.growth, rss() - self._memory)
-        self.late = max(self.late, self._loop.time() - self._due)
-
-    def _beat(self) -> None:
-        now = self._loop.time()
-        self.late = max(self.late, now - self._due)
-        self.growth = max(self.growth, rss() - self._memory)
-        self._due = now + BEAT
-        self._timer = self._loop.call_at(self._due, self._beat)
-
-
-def rss() -> int:
-    """Resident memory of this process in bytes."""
-    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-
-async def measure(
-    rounds: int, kind: containment.Kind
-) -> dict[str, list[tuple[float, Cost]]]:
+async def measured(
+    cases: Sequence[Case], rounds: int
+) -> dict[Case, list[tuple[float, Cost]]]:
     """Reference and ours in turn, so that the machine's mood hits both."""
-    found: dict[str, list[tuple[float, Cost]]] = {case.name: [] for case in CASES}
+    found: dict[Case, list[tuple[float, Cost]]] = {case: [] for case in cases}
     for _ in range(rounds):
-        for case in CASES:
+        for case in cases:
             # A new one each time: what it spooled goes with it.
             opened = LocalProcessOrchestrator(
-                containment.choose(kind), environ=os.environ
+                containment.choose("keeper"), environ=os.environ
             )
             await opened.invoke(
                 AgentRequest("a", tool=ToolSpec("true", ("true",)), prompt=""),
                 lambda _: None,
             )
             base = reference(case)
-            found[case.name].append((base, await ours(opened, case)))
+            found[case].append((base, await ours(opened, case)))
             await opened.aclose()
     return found
 
 
-def main(arguments: list[str]) -> None:
-    """Prints one line a case."""
-    rounds = int(arguments[0]) if arguments else 5
-    kind: containment.Kind = "group" if "group" in arguments else "keeper"
-    median: Callable[[list[float]], float] = statistics.median
-    print(f"{'case':28} {'cat s':>7} {'ratio':>6} {'RSS MiB':>8} {'late ms':>8}")
-    for name, runs in asyncio.run(measure(rounds, kind)).items():
-        base = median([base for base, _ in runs])
-        ratio = median([cost.seconds / base for base, cost in runs])
-        growth = max(cost.growth for _, cost in runs) / 2**20
-        late = median([cost.late for _, cost in runs]) * 1000
-        print(f"{name:28} {base:7.3f} {ratio:6.2f} {growth:8.1f} {late:8.1f}")
+def run(quick: bool) -> int:  # noqa: FBT001 - the one thing a benchmark is asked
+    """Prints the figures; the number of those that were missed."""
+    report = Report("reading: against cat > /dev/null")
+    found = asyncio.run(measured(QUICK if quick else CASES, 2 if quick else 5))
+    for case, runs in found.items():
+        base = [seconds for seconds, _ in runs]
+        costs = [cost for _, cost in runs]
+        name = f"{case.size // 10**6} MB, {case.name}"
+        report.note(f"{name}: cat", min(base), "s")
+        spent = ratio([cost.seconds for cost in costs], base)
+        report.figure(f"{name}: time", spent, TIME)
+        growth = max(cost.growth for cost in costs) / 2**20
+        report.figure(f"{name}: growth of memory", growth, GROWTH_MIB, "MiB")
+        late = statistics.median(cost.late for cost in costs) * 1e3
+        report.figure(f"{name}: longest stall, median", late, STALL_MS, "ms")
+        report.note(
+            f"{name}: longest stall, worst", 1e3 * max(c.late for c in costs), "ms"
+        )
+    return report.missed
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(script(run, __doc__))

@@ -1,48 +1,32 @@
 """What starting, reading and ending a short program costs the host process.
 
-    python benchmarks/spawn_cost.py [--rounds 5] [--runs 1000] [--at 8,72]
+    python -m benchmarks.spawn_cost [--quick]
 
-1,000 runs of /bin/true, 8 and 72 at a time, against `asyncio.create_subprocess_exec` +
+Runs of /bin/true, 8 and 72 at a time, without a fleet, against `asyncio.create_subprocess_exec` +
 `communicate()` under a semaphore. The contenders take turns in every round; figures are
 medians of the rounds' ratios. CPU is the host process's own, user and system; the
 reference's includes what its thread per child costs.
 """
 
-import argparse
 import asyncio
 import os
-import resource
 import signal
-import statistics
-import time
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from benchmarks.bare import PROGRAM, reference, spent
+from benchmarks.figures import Report, ratio, script
 from muster.infrastructure.adapters.local_process.containment import (
     Containment,
     Launch,
     choose,
 )
 
-PROGRAM: Final = "/bin/true"
+AT_ONCE: Final = (8, 72)
 TARGETS: Final = {"keeper": (1.0, 1.5), "group": (1.0, 1.0)}
 Once = Callable[[], Awaitable[None]]
-
-
-def usage() -> float:
-    spent = resource.getrusage(resource.RUSAGE_SELF)
-    return spent.ru_utime + spent.ru_stime
-
-
-async def reference() -> None:
-    process = await asyncio.create_subprocess_exec(
-        PROGRAM,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    await process.communicate()
-    assert process.returncode == 0
+Found = dict[str, list[tuple[float, float]]]
 
 
 class Reader:
@@ -99,14 +83,17 @@ async def measure(once: Once, runs: int, at: int) -> tuple[float, float]:
         async with slots:
             await once()
 
-    cpu, wall = usage(), time.perf_counter()
-    async with asyncio.TaskGroup() as group:
-        for _ in range(runs):
-            group.create_task(one())
-    return usage() - cpu, time.perf_counter() - wall
+    async def everything() -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(runs):
+                group.create_task(one())
+
+    cost = await spent(everything)
+    return cost.cpu, cost.wall
 
 
-async def compare(rounds: int, runs: int, at: int) -> None:
+async def compare(report: Report, rounds: int, runs: int, at: int) -> None:
+    """Everybody in turn."""
     null = os.open(os.devnull, os.O_RDWR)
     kept, grouped = choose("keeper"), choose("group")
     contenders: dict[str, Once] = {
@@ -114,7 +101,7 @@ async def compare(rounds: int, runs: int, at: int) -> None:
         "keeper": lambda: contained(kept, null),
         "group": lambda: contained(grouped, null),
     }
-    figures: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
+    figures: Found = {name: [] for name in contenders}
     for once in contenders.values():
         await measure(once, 2 * at, at)
     for turn in range(rounds):
@@ -124,33 +111,32 @@ async def compare(rounds: int, runs: int, at: int) -> None:
     await kept.aclose()
     await grouped.aclose()
     os.close(null)
-    show(figures, runs, at)
+    show(report, figures, runs, at)
 
 
-def show(figures: dict[str, list[tuple[float, float]]], runs: int, at: int) -> None:
-    base = figures["reference"]
-    cpu, wall = (statistics.median(f[i] for f in base) / runs * 1e3 for i in (0, 1))
-    print(f"{runs} x {PROGRAM}, {at} at a time, {len(base)} rounds")
-    print(f"  reference  cpu {cpu:.3f} ms  wall {wall:.3f} ms per spawn")
+def show(report: Report, found: Found, runs: int, at: int) -> None:
+    """The figures of one width."""
+    base = found["reference"]
+    label = f"{at} at a time"
+    report.note(f"{label}, bare: CPU", min(c for c, _ in base) / runs * 1e3, "ms each")
+    report.note(f"{label}, bare: wall", min(w for _, w in base) / runs * 1e3, "ms each")
     for name, (cpu_target, wall_target) in TARGETS.items():
-        pairs = list(zip(figures[name], base, strict=True))
-        cpu, wall = (statistics.median(a[i] / b[i] for a, b in pairs) for i in (0, 1))
-        good = cpu <= cpu_target and wall <= wall_target
-        print(
-            f"  {name:9}  cpu {cpu:.2f}x (at most {cpu_target})  "
-            f"wall {wall:.2f}x (at most {wall_target})  {'ok' if good else 'MISSED'}"
+        cpu, wall = (
+            ratio([each[i] for each in found[name]], [each[i] for each in base])
+            for i in (0, 1)
         )
+        report.figure(f"{label}, {name}: CPU of the host", cpu, cpu_target)
+        report.figure(f"{label}, {name}: wall", wall, wall_target)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--at", default="8,72")
-    options = parser.parse_args()
-    for at in options.at.split(","):
-        asyncio.run(compare(options.rounds, options.runs, int(at)))
+def run(quick: bool) -> int:  # noqa: FBT001 - the one thing a benchmark is asked
+    """Prints the figures; the number of those that were missed."""
+    runs, rounds = (200, 3) if quick else (500, 5)
+    report = Report(f"containment alone: {runs} no-op programs against bare asyncio")
+    for at in AT_ONCE:
+        asyncio.run(compare(report, rounds, runs, at))
+    return report.missed
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(script(run, __doc__))

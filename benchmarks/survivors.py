@@ -1,6 +1,6 @@
 """Who outlives an agent: every way to escape, in every way that an agent can end.
 
-    python benchmarks/survivors.py [--trials 200] [--user root|nobody|both]
+    python -m benchmarks.survivors [--trials 200] [--user root|nobody|both] [--quick]
 
 A survivor is whoever still holds the write end of a pipe that the agent was given, at
 the moment `gone` is set (after the death of the host: two seconds later). Run as root it
@@ -13,15 +13,15 @@ import os
 import random
 import sys
 import time
-from pathlib import Path
 from typing import Final
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
+from benchmarks.figures import GOOD, MISSED
 from tests.support.endings import WAYS, all_ways, host_death
 from tests.support.escapes import ALL
 
 NOBODY: Final = 65534
+TRIALS: Final = 12
+QUICK_TRIALS: Final = 1
 AT_ONCE: Final = 3  # of each escape; more only makes the machine's queue longer
 LATEST_CANCEL: Final = 0.05
 LATEST_HOST_DEATH: Final = 0.5
@@ -55,7 +55,9 @@ async def count(trials: int, seed: int) -> int:
 
 def report(way: str, bad: list[str], runs: int, begun: float) -> None:
     seconds = time.monotonic() - begun
-    print(f"  {way:14} {len(bad):5} of {runs:6} runs survived  ({seconds:.0f} s)")
+    label = f"{way}: survived, of {runs} runs ({seconds:.0f} s)"
+    print(f"  {label:<58} {len(bad):8} {'':4} {'(at most 0)':<16}", end=" ")
+    print(MISSED if bad else GOOD)
     for line in bad[:10]:
         print(f"    {line}")
     sys.stdout.flush()
@@ -80,18 +82,20 @@ def as_nobody(trials: int, seed: int) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--trials", type=int, help="200 say more, for an hour")
+    parser.add_argument("--quick", action="store_true", help="two trials")
     parser.add_argument("--user", choices=("root", "nobody", "both"), default="both")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    trials = options.trials or (QUICK_TRIALS if options.quick else TRIALS)
     bad = 0
-    print(f"{len(ALL)} escapes, {options.trials} trials each")
+    print(f"\nsurvivors of {len(ALL)} escapes, {trials} trials each", flush=True)
     if os.getuid() != 0 or options.user != "nobody":
-        print("as", "root" if os.getuid() == 0 else f"user {os.getuid()}")
-        bad += asyncio.run(count(options.trials, options.seed))
+        print("as", "root:" if os.getuid() == 0 else f"user {os.getuid()}:", flush=True)
+        bad += asyncio.run(count(trials, options.seed))
     if os.getuid() == 0 and options.user != "root":
-        print(f"as user {NOBODY}")
-        bad += as_nobody(options.trials, options.seed)
+        print(f"as user {NOBODY}:", flush=True)
+        bad += as_nobody(trials, options.seed)
     return int(bad > 0)
 
 

@@ -1,28 +1,18 @@
 """The lane, the breaker and the budget together, on a small simulated backend."""
 
-import importlib
-from pathlib import Path
-
-import pytest
-
-BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+from benchmarks import overload
 
 
-@pytest.fixture
-def overload(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("overload")
-
-
-def test_all_figures_are_reached(overload):
+def test_all_figures_are_reached():
     """No overload outlives its cause; refusals and lost time stay small."""
-    lines = []
+    found = list(overload.runs(overload.QUICK))
 
-    assert overload.main(quick=True, say=lines.append) == []
-    assert len(lines) > 10
+    assert len(found) > 10
+    for scenario, figures, bounds in found:
+        assert overload.missed(figures, bounds) == [], scenario
 
 
-def test_the_simulated_backend_does_fell_a_naive_fleet(overload):
+def test_the_simulated_backend_does_fell_a_naive_fleet():
     """Otherwise the figures above would prove nothing."""
     figures = overload.fault_run(overload.JITTER, "brown-out", 60.0, overload.QUICK)
 
