@@ -86,8 +86,8 @@ def make_app() -> "App":
             root.command(f"{PACKAGE}.{target}", name=name)
             continue
         group = app(name, text)
-        for sub, (_, sub_target) in target.items():
-            group.command(f"{PACKAGE}.{sub_target}", name=sub)
+        for sub, (sub_text, sub_target) in target.items():
+            group.command(f"{PACKAGE}.{sub_target}", name=sub, help=sub_text)
         root.command(group)
     return root
 
