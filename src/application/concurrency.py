@@ -9,18 +9,31 @@ import heapq
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import count
+from math import inf
 from typing import Generic, TypeVar
 
 from muster.domain import presets
+from muster.domain.errors import OrchestratorError
 
 Job = TypeVar("Job")
+
+
+class _Held(Generic[Job]):
+    """A job that waits for news, but not for ever. Whoever frees it takes ``job``."""
+
+    __slots__ = ("job",)
+
+    def __init__(self, job: Job) -> None:
+        self.job: Job | None = job
 
 
 class JobQueue(Generic[Job]):
     """What a batch still has to do: ready, delayed or held jobs, and their source.
 
     The source is asked only when nothing else is ready and few jobs wait, so a
-    generator of a million jobs never stands in memory at once.
+    generator of a million jobs never stands in memory at once. ``stagger`` is
+    the least number of seconds between two jobs that `get` gives out; who waits
+    for it has no job in hand, so that whatever is most urgent then goes first.
     """
 
     def __init__(self, *, max_waiting: int, stagger: float = 0.0) -> None:
@@ -31,14 +44,21 @@ class JobQueue(Generic[Job]):
         self._ready: deque[Job] = deque()
         self._urgent: list[tuple[float, int, Job]] = []
         self._delayed: list[tuple[float, int, Job]] = []
-        self._held: deque[Job] = deque()
+        self._held: deque[_Held[Job]] = deque()
+        self._expiring: list[tuple[float, int, _Held[Job]]] = []
+        self._holding = 0
         self._order = count()
+        self._fired = 0.0
         self._out = 0
         self._idle: deque[asyncio.Future[None]] = deque()
 
     def draw_from(self, source: Iterable[Job]) -> None:
         """Where jobs come from when nothing else is ready."""
         self._source = iter(source)
+
+    def close_source(self) -> None:
+        """What was not drawn yet never will be."""
+        self._source = None
 
     def add(self, job: Job, priority: float) -> None:
         """One more job; the highest priority goes first, and before the source's."""
@@ -49,12 +69,10 @@ class JobQueue(Generic[Job]):
         """The next job to work on, or None when there will never be another."""
         while True:
             job = self._pick()
-            if job is not None:
+            if job is not None and (not self._stagger or self._may_start(job)):
                 self._out += 1
-                if self._stagger:
-                    await self._spaced()
                 return job
-            if self._is_over():
+            if job is None and self._is_over():
                 self._wake_all()
                 return None
             await self._news()
@@ -65,17 +83,22 @@ class JobQueue(Generic[Job]):
         heapq.heappush(self._delayed, (until, next(self._order), job))
         self._wake_one()
 
-    def hold(self, job: Job) -> None:
-        """Gives a job back; it is ready again after `release`."""
+    def hold(self, job: Job, until: float = inf) -> None:
+        """Gives a job back; it is ready again after `release`, at last at ``until``."""
         self._out -= 1
-        self._held.append(job)
+        held = _Held(job)
+        self._holding += 1
+        self._held.append(held)
+        if until != inf:
+            if len(self._expiring) > 2 * self._holding + self._max_waiting:
+                self._forget_freed()
+            heapq.heappush(self._expiring, (until, next(self._order), held))
         self._wake_one()
 
     def release(self) -> None:
-        """Something has changed: whoever was held may ask again."""
+        """Something has changed: whoever is held may ask again."""
         while self._held:
-            self._ready.append(self._held.popleft())
-            self._wake_one()
+            self._free(self._held.popleft())
 
     def finish(self) -> None:
         """A job is done."""
@@ -86,10 +109,11 @@ class JobQueue(Generic[Job]):
             self._wake_one()
 
     @property
-    def is_idle(self) -> bool:
-        """Nobody works and nobody will get ready by itself: only held jobs are left."""
-        waiting = self._ready or self._delayed or self._urgent
-        return not (self._out or waiting or self._source)
+    def has_prospects(self) -> bool:
+        """Whether anybody but the one asking job, and but held ones, will go on."""
+        if self._out > 1 or self._ready or self._delayed or self._urgent:
+            return True
+        return self._source is not None and self._waiting < self._max_waiting
 
     def hurry(self) -> None:
         """Whoever waits, for a moment or for news, is ready now."""
@@ -101,22 +125,38 @@ class JobQueue(Generic[Job]):
         self.release()
         self._wake_all()
 
+    @property
+    def _waiting(self) -> int:
+        return len(self._delayed) + self._holding
+
     def _pick(self) -> Job | None:
-        if self._delayed:
-            self._promote(asyncio.get_running_loop().time())
+        if self._delayed or self._expiring:
+            self._promote(self._now())
         if self._ready:
             return self._ready.popleft()
         if self._urgent:
             return heapq.heappop(self._urgent)[2]
-        return self._drawn()
+        return self._drawn() if self._source is not None else None
 
     def _promote(self, now: float) -> None:
         while self._delayed and self._delayed[0][0] <= now:
             self._ready.append(heapq.heappop(self._delayed)[2])
+        while self._expiring and self._expiring[0][0] <= now:
+            self._free(heapq.heappop(self._expiring)[2])
+
+    def _free(self, held: _Held[Job]) -> None:
+        if held.job is not None:
+            self._ready.append(held.job)
+            self._holding -= 1
+            held.job = None
+            self._wake_one()
+
+    def _forget_freed(self) -> None:
+        self._expiring = [row for row in self._expiring if row[2].job is not None]
+        heapq.heapify(self._expiring)
 
     def _drawn(self) -> Job | None:
-        waiting = len(self._delayed) + len(self._held)
-        if self._source is None or waiting >= self._max_waiting:
+        if self._source is None or self._waiting >= self._max_waiting:
             return None
         for job in self._source:
             return job
@@ -124,26 +164,25 @@ class JobQueue(Generic[Job]):
         return None
 
     def _is_over(self) -> bool:
-        return self.is_idle and not self._held
+        left = self._out or self._ready or self._delayed or self._urgent
+        return not (left or self._holding or self._source is not None)
 
-    async def _spaced(self) -> None:
-        loop = asyncio.get_running_loop()
-        start = max(loop.time(), self._next_start)
-        self._next_start = start + self._stagger
-        if start > loop.time():
-            try:
-                await asyncio.sleep(start - loop.time())
-            except asyncio.CancelledError:
-                self._out -= 1
-                raise
+    def _may_start(self, job: Job) -> bool:
+        now = self._now()
+        if now < self._next_start:
+            self._ready.appendleft(job)
+            return False
+        self._next_start = now + self._stagger
+        return True
 
     async def _news(self) -> None:
         loop = asyncio.get_running_loop()
         news: asyncio.Future[None] = loop.create_future()
         self._idle.append(news)
         timer = None
-        if self._delayed:
-            timer = loop.call_at(self._delayed[0][0], _settle, news)
+        moment = self._next_moment()
+        if moment != inf:
+            timer = loop.call_at(moment, self._fire, moment, news)
         try:
             await news
         finally:
@@ -151,6 +190,25 @@ class JobQueue(Generic[Job]):
                 timer.cancel()
             if news in self._idle:
                 self._idle.remove(news)
+
+    def _fire(self, moment: float, news: asyncio.Future[None]) -> None:
+        self._fired = moment
+        if not news.done():
+            news.set_result(None)
+
+    def _now(self) -> float:
+        # A timer may fire a tick of the clock before its moment; asking the clock
+        # again would then set the same timer for ever.
+        return max(asyncio.get_running_loop().time(), self._fired)
+
+    def _next_moment(self) -> float:
+        moment = self._delayed[0][0] if self._delayed else inf
+        if self._expiring:
+            moment = min(moment, self._expiring[0][0])
+        if self._ready:
+            # Only the stagger keeps a ready job from somebody who asks.
+            moment = min(moment, self._next_start)
+        return moment
 
     def _wake_one(self) -> None:
         while self._idle:
@@ -164,18 +222,14 @@ class JobQueue(Generic[Job]):
             self._wake_one()
 
 
-def _settle(news: asyncio.Future[None]) -> None:
-    if not news.done():
-        news.set_result(None)
-
-
 async def work_off(
     queue: JobQueue[Job], work: Callable[[Job], Awaitable[None]], workers: int
 ) -> None:
     """Works on every job of the queue, at most ``workers`` at a time.
 
-    A worker is started only when all others are busy. What ``work`` raises ends
-    everything; a cancellation passes through after all workers have ended.
+    A worker is started only when all others are busy. What ``work`` or the
+    queue's source raises ends everything and is raised as it is; a cancellation
+    passes through after all workers have ended.
     """
     idle = 0
 
@@ -191,11 +245,28 @@ async def work_off(
                 return
             if not idle and len(crew) < workers:
                 crew.append(group.create_task(worker()))
-            await work(job)
+            try:
+                await work(job)
+            except asyncio.CancelledError as stray:
+                _pass_on(stray)
 
     crew: list[asyncio.Task[None]] = []
-    async with asyncio.TaskGroup() as group:
-        crew.append(group.create_task(worker()))
+    try:
+        async with asyncio.TaskGroup() as group:
+            crew.append(group.create_task(worker()))
+    except ExceptionGroup as errors:
+        # Workers are no matter of the caller's: it shall meet the error itself.
+        raise errors.exceptions[0] from None
+
+
+def _pass_on(stray: asyncio.CancelledError) -> None:
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise stray
+    # A task group takes a cancelled worker for one that it has cancelled itself:
+    # its job would never end, and the others would wait for it for ever.
+    problem = "a job was cancelled from within, by something that it waited for"
+    raise OrchestratorError(problem) from stray
 
 
 def max_waiting(workers: int) -> int:
