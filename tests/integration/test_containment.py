@@ -96,13 +96,13 @@ async def test_a_group_ends_together(name: str) -> None:
     """Without keepers, what stays in the agent's group still ends with it."""
     containment = choose("group")
 
-    assert await trial(containment, name, "stop", 0.0) == ""
-    assert await trial(containment, name, "normal end", 0.0) == ""
+    assert await trial(containment, name, "stop") == ""
+    assert await trial(containment, name, "normal end") == ""
 
 
 async def test_survivors_are_seen() -> None:
     """The leash sees what a group lets escape: these tests can fail."""
-    assert "survived by" in await trial(choose("group"), "bare daemon", "stop", 0.0)
+    assert "survived by" in await trial(choose("group"), "bare daemon", "stop")
 
 
 @pytest.mark.parametrize(

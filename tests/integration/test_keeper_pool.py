@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -100,6 +101,17 @@ async def test_the_stopped_are_overcome(
     assert await (await pool.start(launch(("/bin/true",), null, null))).exited == 0
 
 
+async def test_a_keeper_that_was_given_up_does_not_serve_again(
+    pool: KeeperPool, null: int
+) -> None:
+    """Its end is ordered: the news that its child ended well must not make it idle."""
+    child = await pool.start(launch(("/bin/sleep", "0.1"), null, null))
+    child.keeper.given_up = True
+    await child.gone
+
+    assert pool._idle == []
+
+
 async def test_a_keeper_serves_again(pool: KeeperPool, null: int) -> None:
     """One keeper for one agent at a time, however many there are."""
     for _ in range(5):
@@ -107,6 +119,15 @@ async def test_a_keeper_serves_again(pool: KeeperPool, null: int) -> None:
         await child.gone
 
     assert len(keepers(pool)) == 1
+
+
+async def test_an_idle_keeper_holds_no_folder(
+    pool: KeeperPool, null: int, tmp_path: Path
+) -> None:
+    child = await pool.start(launch(("/bin/true",), null, null, cwd=str(tmp_path)))
+    await child.gone
+
+    assert Path(f"/proc/{child.keeper.pid}/cwd").readlink() == Path("/")  # noqa: ASYNC240
 
 
 async def test_an_idle_keeper_that_was_killed_is_replaced(
@@ -168,7 +189,7 @@ async def test_degraded_keepers(without: str) -> None:
     wrongs: dict[tuple[str, str], str] = {}
 
     async def one(name: str, way: str) -> None:
-        wrongs[name, way] = await trial(pool, name, way, 0.0)
+        wrongs[name, way] = await trial(pool, name, way, patience=3.0)
 
     async with asyncio.TaskGroup() as group:
         for name in ("background", "setsid", "deaf", "deaf daemon", "family tree"):

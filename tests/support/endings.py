@@ -38,8 +38,19 @@ def launch(
     )
 
 
-async def trial(containment: Containment, name: str, way: str, moment: float) -> str:
-    """End one escape in one way; "" or what went wrong. `moment`: when to cancel."""
+async def trial(
+    containment: Containment,
+    name: str,
+    way: str,
+    moment: float = 0.0,
+    *,
+    patience: float = 0.0,
+) -> str:
+    """End one escape in one way; "" or what went wrong. `moment`: when to cancel.
+
+    `gone` promises that nobody is left now, not soon: no `patience` but where a keeper
+    may be too slow to kill everybody within its bound.
+    """
     leash = Leash()
     out = os.open(os.devnull, os.O_RDWR)
     try:
@@ -52,9 +63,8 @@ async def trial(containment: Containment, name: str, way: str, moment: float) ->
             child = await start
             leash.let_go()
             await _end(containment, child, name, way, leash)
-        # `gone` promises that nobody is left now, not soon. A keeper may be a moment
-        # from closing its own copy, when its start was cancelled.
-        if not leash.is_free_within(0.2 if way == "cancel" else 0.0):
+        # A keeper may be a moment from closing its own copy, if its start was cancelled.
+        if not leash.is_free_within(0.2 if way == "cancel" else patience):
             return f"{name}, {way}: survived by {_describe(leash.holders())}"
     finally:
         os.close(out)

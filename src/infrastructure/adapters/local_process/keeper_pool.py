@@ -89,11 +89,11 @@ class Keeper:
     """The host's end of one keeper, idle or with a child."""
 
     __slots__ = (
-        "_given_up",
         "_pool",
         "_socket",
         "_starting",
         "child",
+        "given_up",
         "loop",
         "name",
         "pid",
@@ -104,7 +104,7 @@ class Keeper:
         self._pool = pool
         self._socket = own
         self._starting: asyncio.Future[None] | None = None
-        self._given_up = False
+        self.given_up = False
         self.child: KeptChild | None = None
         self.loop = pool.loop
         self.name = name
@@ -124,6 +124,7 @@ class Keeper:
             error.filename = launch.cwd if error.stage == "cwd" else launch.executable
             raise
         except OSError as error:
+            self.child = self._starting = None
             self.discard()
             raise LaunchError(
                 error.errno or errno.EIO, launch.executable, "fork"
@@ -219,10 +220,10 @@ class Keeper:
 
     def give_up(self) -> None:
         """It did not do in time what it was told: end it, and have its family swept."""
-        if self._given_up:
+        if self.given_up:
             self._pool.sweep_alone(self)
             return
-        self._given_up = True
+        self.given_up = True
         self._pool.order_sweep(self)
         self.loop.call_later(presets.KILL_BOUND, self._still_here)
 
@@ -330,7 +331,8 @@ class KeeperPool:
         """A keeper has nobody left: it may serve again."""
         keeper.child = None
         if (
-            keeper.name not in self._keepers
+            keeper.given_up  # its end is under way: it must not take a child along
+            or keeper.name not in self._keepers
             or len(self._idle) >= presets.POOL_CAPACITY
             or self._closed
         ):
