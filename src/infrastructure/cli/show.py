@@ -15,7 +15,7 @@ from muster.infrastructure.cli.stored import (
     stored_task,
 )
 from muster.infrastructure.cli.summary import short_id
-from muster.infrastructure.cli.words import took
+from muster.infrastructure.cli.words import plural, took
 
 if TYPE_CHECKING:
     from muster.domain.outcome import Attempt, Failure, SpawnResult
@@ -71,6 +71,7 @@ def _document(run: "StoredRun") -> dict[str, Any]:
 
 def run_screen(run: "StoredRun", width: int) -> Iterator[str]:
     """A run: its tasks, then its failures with what gave them away."""
+    yield f"run {run.run_id}"
     yield from wrapped(_headline(run), width=width)
     yield str(run.folder)
     if run.results:
@@ -115,7 +116,7 @@ def _headline(run: "StoredRun") -> str:
     summary = run.summary
     if summary is None:
         count = len(run.results)
-        return f"run {run.run_id}: unfinished, {count} results so far"
+        return f"unfinished, {plural(count, 'result')} so far"
     parts = [
         f"{summary[key]} {key}"
         for key in ("succeeded", "failed", "parked", "skipped")
@@ -124,7 +125,7 @@ def _headline(run: "StoredRun") -> str:
     time = took(summary.get("duration_s") or 0.0)
     total = summary.get("total", len(run.results))
     counts = ", ".join(parts) or "nothing was run"
-    return f"run {run.run_id}: {status_of(run)} after {time}, {total} tasks: {counts}"
+    return f"{status_of(run)} after {time}, {plural(total, 'task')}: {counts}"
 
 
 def _row(name: str, result: "SpawnResult") -> tuple[str, ...]:
