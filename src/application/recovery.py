@@ -79,16 +79,27 @@ def recovery_for(
 
 
 def next_step(
-    job: Job, failure: Failure, *, now: float, draw: float, budget: RetryBudget
+    job: Job,
+    failure: Failure,
+    *,
+    now: float,
+    draw: float,
+    budget: RetryBudget,
+    alone: bool = True,
 ) -> Step:
-    """Decides what follows ``failure``; spends the budget if it says `Retry`."""
+    """Decides what follows ``failure``; spends the budget if it says `Retry`.
+
+    ``alone``: no other agent of the batch runs, whose end could make room.
+    """
     cause, recovery = failure.cause, job.way.recovery
     is_over = now >= job.deadline_at or job.fallback
     if recovery is None or is_over or not cause.is_agent_failure:
         return GiveUp()
     wait = bounded_wait(failure.retry_after) or 0.0
-    if _costs_nothing(job, cause, now):
+    if _costs_nothing(job, cause, now, alone=alone):
         delay = max(wait, recovery.delay(job.free_retries, draw))
+        if cause is not FailureCause.RATE_LIMIT:
+            delay = min(max(delay, presets.START_AGAIN), presets.START_AGAIN_AT_LAST)
         in_time = now + delay < job.deadline_at
         return Retry(delay, free=True) if in_time else GiveUp(_too_late(delay))
     may_help = cause.is_retryable and cause is not FailureCause.QUOTA
@@ -134,20 +145,24 @@ def _retry(
     delay = max(wait, recovery.delay(job.retries, draw))
     if now + delay >= job.deadline_at:
         return GiveUp(_too_late(delay))
-    return Retry(delay) if budget.try_spend() else AwaitToken()
+    # What never started was no load on the backend.
+    refused = job.last is not None and job.last.was_refused
+    return Retry(delay) if refused or budget.try_spend() else AwaitToken()
 
 
-def _costs_nothing(job: Job, cause: FailureCause, now: float) -> bool:
-    # A start that met a rate limit and produced nothing was no try at all.
-    if (
-        cause is not FailureCause.RATE_LIMIT
-        or job.last is None
-        or job.last.stdout_bytes
-    ):
+def _costs_nothing(job: Job, cause: FailureCause, now: float, *, alone: bool) -> bool:
+    attempt = job.last
+    if attempt is None:
+        return False
+    # A start that met a rate limit and produced nothing was no try at all, and one
+    # that this machine had no room for waits until another agent has made some.
+    limited = cause is FailureCause.RATE_LIMIT and not attempt.stdout_bytes
+    crowded = attempt.was_refused and not alone
+    if not (limited or crowded):
         return False
     if job.task.timeout is not None:
         return True
-    if not job.way.spec.is_agent:
+    if limited and not job.way.spec.is_agent:
         return job.free_retries < presets.FREE_RETRIES_OF_PROGRAMS
     # Without a deadline of the task, as long as one attempt may last.
     return now < job.started_at + job.way.policy.timeout.hard_limit

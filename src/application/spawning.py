@@ -267,7 +267,8 @@ class Spawning:
         finally:
             self._running.discard(job)
             job.running = None
-            failure = attempt.failure if is_over else _INTERRUPTED
+            heard = is_over and not attempt.was_refused
+            failure = attempt.failure if heard else _INTERRUPTED
             if failure or ticket or job.agent:
                 self._settle(job, ticket, failure)
         job.last = attempt
@@ -351,6 +352,7 @@ class Spawning:
             now=now,
             draw=self.fleet.randomness.draw(),
             budget=self.fleet.lanes.budget(lane),
+            alone=not self._running,
         )
         if isinstance(step, recovery.Retry):
             self._retry(job, failure, step, now)

@@ -36,6 +36,8 @@ from muster.domain.spawn_policy import SpawnPolicy
 from muster.domain.task import AgentOutput, AgentRequest
 from muster.domain.timeouts import AttemptDeadline
 
+_NO_ROOM_HERE = (FailureCause.OUT_OF_MEMORY, FailureCause.DISK_FULL)
+
 
 class Observer:
     """Who wants to know what happens in an attempt; this one wants nothing."""
@@ -141,6 +143,16 @@ class Attempt:
     def extended(self) -> bool:
         """Whether the agent got more time because it was talking."""
         return self._deadline is not None and self._deadline.extended
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether this machine had no room to start it: says nothing about the agent."""
+        failure = self.failure
+        return (
+            failure is not None
+            and self._started is None
+            and failure.cause in _NO_ROOM_HERE
+        )
 
     @property
     def idle(self) -> float:

@@ -62,6 +62,8 @@ OWN_LAG: Final = 0.25  # a timer this late is our fault and is not charged to ag
 TIMEOUT_EXTENSION_FACTOR: Final = 1.5
 
 # --- retry, lanes ----------------------------------------------------------
+START_AGAIN: Final = 0.1  # after a start that found no room on this machine
+START_AGAIN_AT_LAST: Final = 2.0  # however often: room comes when another agent ends
 FREE_RETRIES_OF_PROGRAMS: Final = 3  # after rate limits, where no deadline bounds them
 RETRY_BUDGET_TOKENS: Final = 100.0
 RETRY_BUDGET_COST: Final = 1.0

@@ -75,7 +75,7 @@ class SpawnTask:
     timeout: float | None = field(default=None, kw_only=True, validator=_limit)
     policy: SpawnPolicy | str | None = field(default=None, kw_only=True)
     display_name: str | None = field(default=None, kw_only=True)
-    task_id: str | None = field(default=None, kw_only=True)
+    task_id: str | None = field(default=None, kw_only=True, validator=_no_nul)
     cwd: str | None = field(
         default=None,
         kw_only=True,

@@ -105,7 +105,7 @@ def test_success_is_remembered_and_failure_is_not(folder: Path) -> None:
         (b"#!/bin/sh\n", None),
         (b"#! /bin/sh -e\n", None),
         (b"#!/no/such/interp\n", "interpreter not found: /no/such/interp"),
-        (b"#!/bin/sh\r\n", None),
+        (b"#!/bin/sh\r\n", "CR LF"),
         (b"#!/no/such\r\n", "CR LF"),
         (b"#!\n", "interpreter not found"),
         (b"echo hi\n", "wrong format"),

@@ -78,11 +78,13 @@ def wrong_inside(file: str) -> str | None:
     except OSError:
         return None  # executable but unreadable is legal
     if start.startswith(b"#!"):
-        words = start[2:].partition(b"\n")[0].split()
-        interpreter = os.fsdecode(words[0].rstrip(b"\r")) if words else ""
-        if not os.path.exists(interpreter):  # noqa: PTH110 - "" is no file
-            line_end = " (the line ends in CR LF)" if b"\r\n" in start else ""
-            return f"interpreter not found: {interpreter or '(none)'}{line_end}"
+        # Blanks part the words, for the kernel: a carriage return belongs to the name.
+        words = start[2:].partition(b"\n")[0].replace(b"\t", b" ").split(b" ")
+        named = os.fsdecode(next(filter(None, words), b""))
+        if not os.path.exists(named):  # noqa: PTH110 - "" is no file
+            name = named.rstrip("\r")
+            line_end = " (the line ends in CR LF)" if name != named else ""
+            return f"interpreter not found: {name or '(none)'}{line_end}"
         return None
     if start.startswith(_ELF):
         return "its loader is missing, or it was built for another machine"
@@ -90,7 +92,7 @@ def wrong_inside(file: str) -> str | None:
 
 
 def _search(command: str, base: str, path: str) -> str:
-    if not command or "\0" in command:
+    if not _is_name(command):
         raise NotExecutable(command, "is no name of a program")
     if "/" in command:
         file = os.path.join(base, command)  # noqa: PTH118 - keeps ".." as written
@@ -99,6 +101,13 @@ def _search(command: str, base: str, path: str) -> str:
             raise NotExecutable(command, problem)
         return file
     return _on_path(command, base, path)
+
+
+def _is_name(command: str) -> bool:
+    try:
+        return bool(command) and b"\0" not in os.fsencode(command)
+    except UnicodeEncodeError:
+        return False
 
 
 def _on_path(command: str, base: str, path: str) -> str:

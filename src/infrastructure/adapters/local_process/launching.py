@@ -55,6 +55,7 @@ class Launcher:
         env = self._environment.of(request, spec)
         _check_environment(request.env)
         _check_environment(spec.env)
+        _check_ids(request)
         executable = self._find(spec, cwd)
         prompt = encoded_prompt(request.text)
         stop_signal = _signal(spec)
@@ -228,6 +229,14 @@ def _check_environment(env: Mapping[str, str | None] | None) -> None:
         _check_word("a variable's name", name)
         if value is not None:
             _check_word(f"environment variable {name}", value)
+
+
+def _check_ids(request: AgentRequest) -> None:
+    # They stand in the environment of the child.
+    for name in ("agent", "model", "task_id", "run_id"):
+        value = getattr(request, name)
+        if value is not None:
+            _check_word(name, value)
 
 
 def _check_word(what: str, word: str) -> None:
