@@ -27,6 +27,7 @@ class PlainView:
     write: Callable[[bytes], object] = to_stderr
     mask: Callable[[str], str] = str
     is_quiet: bool = False
+    encoding: str = "utf-8"
     _began: float = field(init=False)
     _background: Background = field(factory=Background, init=False)
 
@@ -49,4 +50,5 @@ class PlainView:
 
     def _line(self, text: str) -> None:
         line = strip_terminal(self.mask(text)) + "\n"
-        self._background.do(partial(self.write, line.encode("utf-8", "replace")))
+        data = line.encode(self.encoding, "backslashreplace")
+        self._background.do(partial(self.write, data))

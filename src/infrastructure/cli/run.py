@@ -131,8 +131,8 @@ def _show(ended: Any, order: Any, console: Output) -> int:
         report = str(ended.folder)
         console.document({**ended.report.to_dict(), "report": report})
     elif not order.jsonl:
-        for line in Summary(ended.report, order.plan, ended.folder).lines():
-            console.line(line)
+        lines = Summary(ended.report, order.plan, ended.folder).lines()
+        console.line(console.masked("\n".join(lines)))
     return int(ended.code)
 
 

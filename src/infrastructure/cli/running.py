@@ -292,7 +292,8 @@ def _view(
     output: Output, board: Board, now: Callable[[], float], mask: Callable[[str], str]
 ) -> View:
     if not output.is_live:
-        return PlainView(now, mask=mask, is_quiet=output.is_quiet)
+        encoding = sys.stderr.encoding or "utf-8"
+        return PlainView(now, mask=mask, is_quiet=output.is_quiet, encoding=encoding)
     # rich costs as much as everything else together; only a person pays for it.
     from rich.console import Console  # noqa: PLC0415
 

@@ -156,9 +156,8 @@ def _show_one(result: SpawnResult, console: Output) -> None:
         _answer(result, console)
         return
     early = noticed(result.failure)
-    console.warn(
-        f"muster: failed: {failure_words(result.failure)}{f' ({early})' if early else ''}"
-    )
+    words = failure_words(result.failure) + (f" ({early})" if early else "")
+    console.warn(console.masked(f"muster: failed: {words}"))
 
 
 def _show_labelled(result: SpawnResult, task: PlanTask, console: Output) -> None:
@@ -166,7 +165,7 @@ def _show_labelled(result: SpawnResult, task: PlanTask, console: Output) -> None
     name = name_of(result.task_id, result.task_index)
     console.line(f"--- {name}: {one_line(task.title, TITLE)}{mark}")
     if result.failure is not None:
-        console.line(f"failed: {failure_words(result.failure)}")
+        console.line(console.masked(f"failed: {failure_words(result.failure)}"))
         return
     _answer(result, console)
     if result.output and not result.output.endswith("\n"):
