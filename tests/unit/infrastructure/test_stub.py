@@ -272,6 +272,30 @@ async def test_a_cancellation_is_honoured(behaviour: object, ends_at: float) -> 
 
 
 @in_virtual_time
+async def test_who_resists_one_cancellation_resists_the_next() -> None:
+    """An impatient supervisor does not shorten it."""
+    stub = AgentOrchestratorStub(resists(3) + hangs())
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(ask(stub))
+        for _ in range(3):
+            await asyncio.sleep(1)
+            task.cancel()
+
+    assert now() == 4.0
+    assert task.cancelled()
+
+
+@pytest.mark.parametrize("behaviour", [replies("x"), replies("x", after=1)])
+@in_virtual_time
+async def test_a_success_ends_with_exit_code_0(behaviour: object) -> None:
+    """The last report holds the answer, by the short cut and as a scene."""
+    events = await events_of(AgentOrchestratorStub(behaviour))
+
+    assert events[-1] == AgentEnded(0, output="x")
+
+
+@in_virtual_time
 async def test_a_plain_reply_can_be_cancelled() -> None:
     """The short cut keeps the promises too."""
     stub = AgentOrchestratorStub()

@@ -159,9 +159,12 @@ def test_when_everybody_waits_it_says_who_and_where() -> None:
     async def stuck() -> None:
         await asyncio.Event().wait()
 
+    async def caller() -> None:
+        await stuck()
+
     async def main() -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(stuck(), name="the culprit")
+            group.create_task(caller(), name="the culprit")
 
     with pytest.raises(EverybodyWaitsError) as caught:
         run_in_virtual_time(main())
