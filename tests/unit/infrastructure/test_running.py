@@ -5,11 +5,19 @@ import asyncio
 from muster.infrastructure.adapters.local_process.capture import Captured
 from muster.infrastructure.adapters.local_process.child import Gone
 from muster.infrastructure.adapters.local_process.running import Run, outlast
+from muster.infrastructure.adapters.local_process.spool import Spools
+from muster.infrastructure.adapters.local_process.streams import Scratch
 
 
 async def test_a_cancellation_while_texts_are_made_is_kept() -> None:
     """The text is whole, and the caller knows that it was cancelled."""
-    run = Run(lambda _: None, scratch=bytearray(), spool_path=str, grace=0.0)
+    run = Run(
+        lambda _: None,
+        scratch=Scratch(1),
+        spools=Spools(str),
+        output_path=None,
+        grace=0.0,
+    )
     data = "ü\n".encode() * 100_000
     made: list[str] = []
 

@@ -7,7 +7,6 @@ It costs a file per agent, so it is the second choice.
 import asyncio
 import ctypes
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from muster.domain import presets
@@ -16,7 +15,7 @@ from muster.infrastructure.adapters.local_process.spool import (
     create_private,
     read_tail,
 )
-from muster.infrastructure.adapters.local_process.streams import Deliver
+from muster.infrastructure.adapters.local_process.streams import Listener, Scratch
 
 _IN_MODIFY = 0x00000002
 _EVENT_BYTES = 4096
@@ -63,40 +62,30 @@ class FileFollower:
     """Reads a file while it grows; woken by inotify, or by a timer without it."""
 
     __slots__ = (
-        "_deliver",
         "_file",
         "_finishing",
+        "_listener",
         "_loop",
         "_offset",
-        "_on_end",
         "_scratch",
         "_timer",
-        "_view",
         "_watch",
         "at_end",
         "capture",
     )
 
     def __init__(
-        self,
-        file: FollowedFile,
-        capture: Capture,
-        deliver: Deliver,
-        *,
-        scratch: bytearray,
-        on_end: Callable[[], None],
+        self, file: FollowedFile, listener: Listener, scratch: Scratch
     ) -> None:
         self._file = file
         self._loop = asyncio.get_running_loop()
-        self._deliver = deliver
-        self._scratch = [scratch]
-        self._view = memoryview(scratch)
-        self._on_end = on_end
+        self._listener = listener
+        self._scratch = scratch
         self._offset = 0
         self._finishing = False
         self._watch: int | None = None
         self._timer: asyncio.Handle | None = None
-        self.capture = capture
+        self.capture = Capture(lambda: file if file.whole else None)
         self.at_end = False
 
     def start(self) -> None:
@@ -141,15 +130,15 @@ class FileFollower:
             self._timer = None
         budget = presets.WAKE_UP_BYTES
         while budget > 0:
-            count = os.preadv(self._file.fd, self._scratch, self._offset)
+            count = os.preadv(self._file.fd, self._scratch.buffers, self._offset)
             if not count:
                 self._caught_up()
                 return
             self._offset += count
             budget -= count
-            chunk = self._view[:count]
+            chunk = self._scratch.view[:count]
             self.capture.add(chunk)
-            self._deliver(chunk)
+            self._listener.heard("stdout", chunk)
         self._timer = self._loop.call_soon(self._read)
 
     def _caught_up(self) -> None:
@@ -157,7 +146,7 @@ class FileFollower:
             self._start_over()
         elif self._finishing:
             self.close()
-            self._on_end()
+            self._listener.ended()
         elif self._watch is None:
             self._timer = self._loop.call_later(presets.FOLLOW_INTERVAL, self._read)
 

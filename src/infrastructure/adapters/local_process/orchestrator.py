@@ -1,7 +1,6 @@
 """Runs any program as an agent: a local process, its family contained, its pipes read."""
 
-import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from muster.application.ports.agent_orchestrator import Capabilities, Report
 from muster.domain import presets
@@ -29,6 +28,8 @@ from muster.infrastructure.adapters.local_process.launching import (
     PrivateFolder,
 )
 from muster.infrastructure.adapters.local_process.running import Run
+from muster.infrastructure.adapters.local_process.spool import Spools
+from muster.infrastructure.adapters.local_process.streams import Scratch
 
 
 class LocalProcessOrchestrator:
@@ -51,22 +52,20 @@ class LocalProcessOrchestrator:
             ChildEnvironment(environ), executables or Executables(environ)
         )
         self._private = PrivateFolder()
-        self._serial = itertools.count(1)
-        # One buffer for all streams: a callback fills it, hands it on and is done.
-        self._scratch = bytearray(presets.READ_BYTES)
+        self._spools = Spools(self._private.path)
+        self._scratch = Scratch()
 
     async def invoke(self, request: AgentRequest, report: Report) -> AgentOutput:
         """See `AgentOrchestrator`. Reported chunks are valid only during the call."""
         run = Run(
             report,
             scratch=self._scratch,
-            spool_path=self._spool_paths(request),
+            spools=self._spools,
+            output_path=request.output_path,
             grace=request.grace,
         )
-        launching: Launching | None = None
         try:
-            launching = self._prepare(request)
-            run.started(await self._start(run, launching, request))
+            run.started(await self._start(run, request))
             await run.done
         except RequestRejectedError as error:
             ended = await run.finish()
@@ -78,9 +77,6 @@ class LocalProcessOrchestrator:
             await run.stop()
             report(await run.finish())
             raise
-        finally:
-            if launching is not None:
-                launching.clean_up()
         ended = await run.finish()
         report(ended)
         if run.interrupted is not None:
@@ -103,9 +99,10 @@ class LocalProcessOrchestrator:
             cause = FailureCause.DISK_FULL
             raise RequestRejectedError(Failure(cause, problem)) from error
 
-    async def _start(
-        self, run: Run, launching: Launching, request: AgentRequest
-    ) -> Child:
+    async def _start(self, run: Run, request: AgentRequest) -> Child:
+        launching = self._prepare(request)
+        if launching.prompt_file is not None:
+            run.clean_up = launching.clean_up
         try:
             stdin, stdout, stderr = run.open(launching.prompt)
             launch = Launch(
@@ -133,15 +130,6 @@ class LocalProcessOrchestrator:
             raise RequestRejectedError(failure) from error
         finally:
             run.close_theirs()
-
-    def _spool_paths(self, request: AgentRequest) -> Callable[[str], str]:
-        def path(suffix: str) -> str:
-            base = request.output_path
-            if base is None:
-                base = f"{self._private.path()}/{next(self._serial)}"
-            return f"{base}{suffix}"
-
-        return path
 
 
 def _answer(request: AgentRequest, ended: AgentEnded, *, lost: bool) -> AgentOutput:

@@ -8,17 +8,17 @@ from typing import TypeVar
 from muster.application.ports.agent_orchestrator import Report
 from muster.domain import presets
 from muster.domain.events import AgentEnded, AgentStarted, OutputReceived
-from muster.infrastructure.adapters.local_process.capture import Capture, Captured
+from muster.infrastructure.adapters.local_process.capture import Captured
 from muster.infrastructure.adapters.local_process.child import Child, Gone
 from muster.infrastructure.adapters.local_process.following import (
     FileFollower,
     FollowedFile,
 )
-from muster.infrastructure.adapters.local_process.spool import SpoolFile
+from muster.infrastructure.adapters.local_process.spool import SpoolFile, Spools
 from muster.infrastructure.adapters.local_process.streams import (
-    Deliver,
     PipeReader,
     PromptFeeder,
+    Scratch,
     Source,
     prompt_pipe,
     widen,
@@ -36,17 +36,38 @@ class Run:
     `presets.DRAIN` after the leader's exit where somebody still holds them.
     """
 
+    # What is kept here, and by closures, is kept for every agent that runs.
+    __slots__ = (
+        "_child",
+        "_feeder",
+        "_followed",
+        "_grace",
+        "_loop",
+        "_output_path",
+        "_report",
+        "_scratch",
+        "_sources",
+        "_spools",
+        "_theirs",
+        "_timer",
+        "clean_up",
+        "done",
+        "interrupted",
+    )
+
     def __init__(
         self,
         report: Report,
         *,
-        scratch: bytearray,
-        spool_path: Callable[[str], str],
+        scratch: Scratch,
+        spools: Spools,
+        output_path: str | None,
         grace: float,
     ) -> None:
         self._report = report
         self._scratch = scratch
-        self._spool_path = spool_path
+        self._spools = spools
+        self._output_path = output_path
         self._grace = grace
         self._loop = asyncio.get_running_loop()
         self._theirs: list[int] = []
@@ -57,13 +78,14 @@ class Run:
         self._child: Child | None = None
         self.done: asyncio.Future[None] = self._loop.create_future()
         self.interrupted: asyncio.CancelledError | None = None
+        self.clean_up: Callable[[], None] | None = None  # called by `finish`
 
     def open(self, prompt: bytes) -> tuple[int, int, int]:
         """The child's stdin, stdout and stderr. Raises OSError; `finish` cleans up."""
         stdin, self._feeder = prompt_pipe(prompt)
         self._theirs.append(stdin)
         stdout = self._open_stdout()
-        theirs = self._open_pipe("stderr", ".err")
+        theirs = self._open_pipe("stderr")
         return stdin, stdout, theirs
 
     def close_theirs(self) -> None:
@@ -105,6 +127,8 @@ class Run:
             self._timer.cancel()
         if self._feeder is not None:
             self._feeder.close()
+        if self.clean_up is not None:
+            self.clean_up()
         captured: list[Captured] = []
         for source in self._sources:
             source.close()
@@ -159,65 +183,51 @@ class Run:
             os.close(theirs)
             self._theirs.remove(theirs)
             return self._theirs[-1]
-        self._read_pipe(ours, "stdout", ".out", wide=wide)
+        self._read_pipe(ours, "stdout", wide=wide)
         return theirs
 
     def _follow(self) -> bool:
         try:
-            file = FollowedFile(self._spool_path(".out"))
+            file = FollowedFile(self._spools.path(self._output_path, ".out"))
         except OSError:
             # A narrow pipe is better than no agent.
             return False
         self._theirs.append(file.writer)
-        self._followed = FileFollower(
-            file,
-            Capture(lambda: file if file.whole else None),
-            self._deliver("stdout"),
-            scratch=self._scratch,
-            on_end=self._look,
-        )
+        self._followed = FileFollower(file, self, self._scratch)
         self._sources.append(self._followed)
         return True
 
-    def _open_pipe(self, stream: str, suffix: str) -> int:
+    def _open_pipe(self, stream: str) -> int:
         ours, theirs = os.pipe()
         self._theirs.append(theirs)
-        self._read_pipe(ours, stream, suffix)
+        self._read_pipe(ours, stream)
         return theirs
 
-    def _read_pipe(
-        self, ours: int, stream: str, suffix: str, *, wide: bool = False
-    ) -> None:
-        def open_spool() -> SpoolFile | None:
-            try:
-                return SpoolFile.create(self._spool_path(suffix))
-            except OSError:
-                return None
+    def _read_pipe(self, ours: int, stream: str, *, wide: bool = False) -> None:
+        self._sources.append(PipeReader(ours, stream, self, self._scratch, wide=wide))
 
-        reader = PipeReader(
-            ours,
-            Capture(open_spool),
-            self._deliver(stream),
-            scratch=self._scratch,
-            on_end=self._look,
-            wide=wide,
-        )
-        self._sources.append(reader)
+    def open_spool(self, stream: str) -> SpoolFile | None:
+        """See `Listener`."""
+        suffix = ".out" if stream == "stdout" else ".err"
+        try:
+            return SpoolFile.create(self._spools.path(self._output_path, suffix))
+        except OSError:
+            return None
 
-    def _deliver(self, stream: str) -> Deliver:
-        report = self._report
+    def heard(self, stream: str, chunk: memoryview) -> None:
+        """See `Listener`."""
+        try:
+            self._report(OutputReceived(stream, chunk))
+        except BaseException as error:
+            # Not the loop's matter: `invoke` ends the agent and raises it.
+            if not self.done.done():
+                self.done.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
 
-        def deliver(chunk: memoryview) -> None:
-            try:
-                report(OutputReceived(stream, chunk))
-            except BaseException as error:
-                # Not the loop's matter: `invoke` ends the agent and raises it.
-                if not self.done.done():
-                    self.done.set_exception(error)
-                if not isinstance(error, Exception):
-                    raise
-
-        return deliver
+    def ended(self) -> None:
+        """See `Listener`."""
+        self._look()
 
     def _on_exit(self, exited: "asyncio.Future[int]") -> None:
         if not self.done.done() and not self._gone_yet():

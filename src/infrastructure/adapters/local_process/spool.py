@@ -1,6 +1,8 @@
 """A private file for output that outgrows memory."""
 
+import itertools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -76,6 +78,20 @@ class SpoolFile:
         """See `Spool`."""
         os.close(self.fd)
         Path(self.path).unlink(missing_ok=True)
+
+
+class Spools:
+    """Names for spools; the parts of one fleet share it."""
+
+    def __init__(self, private_folder: Callable[[], str]) -> None:
+        self._private_folder = private_folder
+        self._serial = itertools.count(1)
+
+    def path(self, base: str | None, suffix: str) -> str:
+        """``base`` and the suffix; without one, a name in a private folder."""
+        if base is None:
+            base = f"{self._private_folder()}/{next(self._serial)}"
+        return f"{base}{suffix}"
 
 
 def create_private(path: str) -> int:

@@ -7,21 +7,48 @@ spawn; a reader here is one callback that fills one buffer shared by all.
 import asyncio
 import fcntl
 import os
-from collections.abc import Callable
 from typing import Protocol
 
 from muster.domain import presets
 from muster.infrastructure.adapters.local_process.capture import Capture
+from muster.infrastructure.adapters.local_process.spool import Spool
 
-Deliver = Callable[[memoryview], None]
-"""Gets a chunk, valid during the call."""
+
+class Scratch:
+    """One buffer for all streams: a callback fills it, hands it on and is done."""
+
+    __slots__ = ("buffers", "view")
+
+    def __init__(self, size: int = presets.READ_BYTES) -> None:
+        self.view = memoryview(bytearray(size))
+        self.buffers = [self.view]  # as `os.readv` wants it
+
+
+class Listener(Protocol):
+    """Whose streams these are."""
+
+    def heard(self, stream: str, chunk: memoryview) -> None:
+        """Gets a chunk, valid during the call."""
+        ...
+
+    def open_spool(self, stream: str) -> Spool | None:
+        """A file for a stream that outgrows memory; None when there is none."""
+        ...
+
+    def ended(self) -> None:
+        """A stream is at its end."""
+        ...
 
 
 class Source(Protocol):
     """One output stream of a child, on our side."""
 
-    capture: Capture
     at_end: bool
+
+    @property
+    def capture(self) -> Capture:
+        """What was heard so far."""
+        ...
 
     def start(self) -> None:
         """Reads from now on, whenever there is something."""
@@ -39,38 +66,44 @@ class Source(Protocol):
 class PipeReader:
     """Reads a pipe. The loop is held for `presets.WAKE_UP_BYTES` at most."""
 
+    # Thousands of these wait at a time: nothing is made before it is needed.
     __slots__ = (
-        "_deliver",
+        "_capture",
         "_fd",
+        "_listener",
         "_loop",
-        "_on_end",
         "_scratch",
-        "_view",
+        "_stream",
         "_wide",
         "at_end",
-        "capture",
     )
 
     def __init__(
         self,
         fd: int,
-        capture: Capture,
-        deliver: Deliver,
+        stream: str,
+        listener: Listener,
+        scratch: Scratch,
         *,
-        scratch: bytearray,
-        on_end: Callable[[], None],
         wide: bool = False,
     ) -> None:
         os.set_blocking(fd, False)
         self._wide = wide
         self._fd = fd
+        self._stream = stream
+        self._listener = listener
+        self._scratch = scratch
         self._loop = asyncio.get_running_loop()
-        self._deliver = deliver
-        self._scratch = [scratch]
-        self._view = memoryview(scratch)
-        self._on_end = on_end
-        self.capture = capture
+        self._capture: Capture | None = None
         self.at_end = False
+
+    @property
+    def capture(self) -> Capture:
+        """See `Source`."""
+        if self._capture is None:
+            listener, stream = self._listener, self._stream
+            self._capture = Capture(lambda: listener.open_spool(stream))
+        return self._capture
 
     def start(self) -> None:
         """See `Source`."""
@@ -95,23 +128,25 @@ class PipeReader:
         # Moving the bytes to the spool with splice(2), unseen, was measured: it costs
         # the same CPU, since the file's pages have to be filled anyway.
         budget = presets.WAKE_UP_BYTES
+        view = self._scratch.view
         while budget > 0:
             try:
-                count = os.readv(self._fd, self._scratch)
+                count = os.readv(self._fd, self._scratch.buffers)
             except BlockingIOError:
                 return
             if not count:
                 self.close()
-                self._on_end()
+                self._listener.ended()
                 return
-            chunk = self._view[:count]
-            self.capture.add(chunk)
-            self._deliver(chunk)
-            if self._wide and self.capture.total > presets.FLOOD_BYTES:
+            chunk = view[:count]
+            capture = self.capture
+            capture.add(chunk)
+            self._listener.heard(self._stream, chunk)
+            if self._wide and capture.total > presets.FLOOD_BYTES:
                 # A third less CPU, and the user's share of pipe memory is given back.
                 # Refused (EBUSY) while the pipe holds more: then after the next chunk.
                 self._wide = not resize(self._fd, presets.READ_BYTES)
-            if count < len(self._view):
+            if count < len(view):
                 # The pipe is empty, or nearly: the loop calls again if not. Going on
                 # would hold it for as long as a writer of single bytes pleases.
                 return
