@@ -117,6 +117,17 @@ def test_the_demo_on_a_terminal(place):
     assert "as designed" in out
 
 
+def test_the_demo_sees_nothing_of_its_user(tmp_path):
+    """Neither settings nor profiles nor lanes can change it; its depth counts."""
+    found = demo_fleet.environment(
+        {"PATH": "/bin", "HOME": "/h", "XDG_CACHE_HOME": "/c", "MUSTER_TOOL": "x"}
+        | {"MUSTER_DEPTH": "2"},
+        tmp_path,
+    )
+
+    assert found == {"PATH": "/bin", "HOME": str(tmp_path), "MUSTER_DEPTH": "2"}
+
+
 # --- the demo's own eyes --------------------------------------------------------
 
 
@@ -195,7 +206,7 @@ def test_a_survivor_is_seen(tmp_path):
         process.kill()
 
     assert not found.is_ok
-    assert found.what == "1 of 1 process are left"
+    assert found.what == "1 of 1 processes are left"
 
 
 def test_a_survivor_that_noted_nothing_is_seen(tmp_path):

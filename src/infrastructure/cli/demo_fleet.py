@@ -137,7 +137,7 @@ class Judgement:
         due = time.monotonic() + GONE_WITHIN
         while (left := _alive(pids, self.report.run_id)) and time.monotonic() < due:
             time.sleep(0.01)
-        what = f"{len(left)} of {plural(len(pids), 'process')} are left"
+        what = f"{len(left)} of {len(pids)} processes are left"
         return Check("survivors", not left and bool(pids), what)
 
     # --- one task each ----------------------------------------------------------
