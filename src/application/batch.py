@@ -41,6 +41,8 @@ class BatchOptions:
     stagger: float = 0.0
     total: int | None = None
     on_progress: OnProgress | None = None
+    default_tool: str | ToolSpec | None = None
+    default_model: str | None = None
     on_recovery: OnRecovery | None = None
     on_output: OnOutput | None = None
 
@@ -49,7 +51,8 @@ class BatchOptions:
 class Route:
     """What all tasks of one kind have in common. Seconds.
 
-    ``lane`` and ``recovery`` are None in a batch that makes one attempt per task.
+    ``lane``, ``recovery`` and ``backoff`` (retry, draw -> delay) are None in a batch
+    that makes one attempt per task.
     """
 
     spec: ToolSpec
@@ -61,6 +64,7 @@ class Route:
     lane: Lane | None = None
     recovery: RecoveryPolicy | None = None
     persona: str = ""
+    backoff: Callable[[int, float], float] | None = None
 
 
 @define(eq=False)
@@ -87,6 +91,7 @@ class Job:
     awaits_token: bool = False
     doomed: Failure | None = None
 
+    has_ended: bool = False
     @property
     def agent_id(self) -> str:
         """What reports call the agent of this task."""
@@ -99,6 +104,11 @@ class Job:
         return self.route
 
     @property
+    @property
+    def fell_back(self) -> bool:
+        """Whether the last attempt was the fallback's; one that is only due is none."""
+        return bool(self.attempts) and self.attempts[-1].fallback
+
     def retries(self) -> int:
         """Real retries so far."""
         return self.machine.retry_count if self.machine else 0

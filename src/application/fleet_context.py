@@ -6,6 +6,7 @@ from typing import Protocol, Self
 
 from attrs import define, field
 
+from muster.application.first_looks import FirstLooks
 from muster.application.lanes import Lanes
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
 from muster.application.ports.agent_registry import AgentRegistry
@@ -14,7 +15,6 @@ from muster.application.ports.event_sink import EventSink
 from muster.application.ports.journal import Journal
 from muster.application.ports.randomness import Randomness
 from muster.application.ports.tool_registry import ToolRegistry
-from muster.application.supervision import FirstLooks
 from muster.domain import presets
 from muster.domain.circuit_breaker import CircuitBreaker
 from muster.domain.fleet_events import FleetEvent

@@ -1,13 +1,14 @@
 """The lanes of one fleet, and their talk with the lanes of other processes."""
 
+from collections.abc import Callable
+from math import inf
+
 from attrs import define, field
 
 from muster.application.ports.clock import Clock
-from muster.application.ports.event_sink import EventSink
 from muster.application.ports.lane_gate import LaneGate
 from muster.domain import presets
-from muster.domain.fleet_events import LaneParked, LaneSlowed
-from muster.domain.lane import Admission, Admitted, Lane, Parked, Wait
+from muster.domain.lane import Admission, Admitted, Lane
 from muster.domain.outcome import Failure
 from muster.domain.retry_budget import RetryBudget
 from muster.domain.tool import ToolSpec
@@ -19,12 +20,11 @@ class Lanes:
 
     clock: Clock
     gate: LaneGate | None = None
-    sink: EventSink | None = None
     _lanes: dict[str, Lane] = field(factory=dict, init=False)
     _budgets: dict[str, RetryBudget] = field(factory=dict, init=False)
     _looked_at: dict[str, float] = field(factory=dict, init=False)
     _published: dict[str, int] = field(factory=dict, init=False)
-    _told: dict[str, str] = field(factory=dict, init=False)
+    _waiters: dict[str, set[Callable[[], None]]] = field(factory=dict, init=False)
 
     def lane(self, spec: ToolSpec, model: str | None) -> Lane:
         """The lane of a tool and model. Plain programs have no breaker of a lane."""
@@ -46,10 +46,11 @@ class Lanes:
         now = self.clock.monotonic()
         if self.gate is not None:
             self._listen(lane, now, self.gate)
-        admission = lane.admit(now, self.clock.epoch())
-        if self.sink is not None and not isinstance(admission, Admitted):
-            self._tell(lane, admission, self.sink)
-        return admission
+        return lane.admit(now, self.clock.epoch())
+
+    def await_end(self, lane: Lane, tell: Callable[[], None]) -> None:
+        """``tell`` is called once, when the next attempt of the lane has ended."""
+        self._waiters.setdefault(lane.name, set()).add(tell)
 
     def settle(self, lane: Lane, ticket: Admitted, failure: Failure | None) -> None:
         """Tells the lane how an attempt ended, and others what it learnt."""
@@ -57,10 +58,12 @@ class Lanes:
         if failure is None:
             self.budget(lane).record_success()
             lane.settle(ticket, now)
-            self._told.pop(lane.name, None)
-            return
-        lane.settle(ticket, now, failure, self.clock.epoch())
-        self._publish(lane, now)
+        else:
+            lane.settle(ticket, now, failure, self.clock.epoch())
+            self._publish(lane, now)
+        if self._waiters:
+            for tell in self._waiters.pop(lane.name, ()):
+                tell()
 
     def note(
         self, lane: Lane, *, retry_after: float | None, resets_at: float | None
@@ -72,7 +75,7 @@ class Lanes:
         self._publish(lane, now)
 
     def _listen(self, lane: Lane, now: float, gate: LaneGate) -> None:
-        if now - self._looked_at.get(lane.name, -presets.GATE_LOOK) < presets.GATE_LOOK:
+        if now - self._looked_at.get(lane.name, -inf) < presets.GATE_LOOK:
             return
         self._looked_at[lane.name] = now
         notice = gate.read(lane.name)
@@ -86,16 +89,6 @@ class Lanes:
         notice = lane.notice(now, self.clock.epoch())
         if notice is not None:
             self.gate.publish(lane.name, notice)
-
-    def _tell(self, lane: Lane, refusal: Wait | Parked, sink: EventSink) -> None:
-        # Every waiting task is refused the same way; the news is the first time.
-        if self._told.get(lane.name) == refusal.reason:
-            return
-        self._told[lane.name] = refusal.reason
-        if isinstance(refusal, Parked):
-            sink.emit(LaneParked(lane.name, refusal.reason, refusal.resets_at))
-        else:
-            sink.emit(LaneSlowed(lane.name, refusal.reason, refusal.seconds or 0.0))
 
 
 def model_family(model: str) -> str:

@@ -1,10 +1,12 @@
 """Tells the story of a batch: to the event sink, to the callbacks, to the books."""
 
-from attrs import define
+from attrs import define, field
 
 from muster.application.batch import BatchObserver, BatchOptions, Job
 from muster.application.fleet_context import FleetContext
-from muster.application.supervision import Attempt, Observer
+from muster.application.observer import Observer
+from muster.application.supervision import Attempt
+from muster.domain import presets
 from muster.domain.events import RateLimited
 from muster.domain.fleet_events import (
     AttemptEnded,
@@ -12,11 +14,14 @@ from muster.domain.fleet_events import (
     AttemptStarted,
     CircuitBlocked,
     FallbackStarted,
+    LaneParked,
+    LaneSlowed,
     RetryScheduled,
     SilenceWarned,
     TaskEnded,
 )
 from muster.domain.health import SilenceWarning
+from muster.domain.lane import Lane, Parked, Wait
 from muster.domain.outcome import Failure, SpawnResult
 
 
@@ -28,6 +33,7 @@ class Narrator:
     options: BatchOptions
     books: BatchObserver | None = None
     seen: int = 0
+    _refusals: dict[tuple[str, str], float] = field(factory=dict, init=False)
 
     @property
     def has_listeners(self) -> bool:
@@ -82,12 +88,27 @@ class Narrator:
             CircuitBlocked(job.index, job.task.task_id, job.agent_id, reason)
         )
 
-    def retrying(self, job: Job, failure: Failure, delay: float) -> None:
-        """The task will be tried again."""
+    def refused(self, lane: Lane, refusal: Wait | Parked, now: float) -> None:
+        """A lane lets nobody in. Every waiting task is refused the same way: told once."""
+        news = (lane.name, refusal.reason)
+        told_at = self._refusals.get(news)
+        if told_at is not None and now - told_at < presets.LANE_NEWS:
+            return
+        self._refusals[news] = now
+        if isinstance(refusal, Parked):
+            self.fleet.emit(LaneParked(lane.name, refusal.reason, refusal.resets_at))
+        else:
+            seconds = refusal.seconds or 0.0
+            self.fleet.emit(LaneSlowed(lane.name, refusal.reason, seconds))
+
+    def retrying(
+        self, job: Job, failure: Failure, delay: float, *, free: bool = False
+    ) -> None:
+        """The task will be tried again; a ``free`` attempt is no further retry."""
         self._progress(job, "Retrying")
-        task_id, retries = job.task.task_id, job.retries
+        task_id, retry = job.task.task_id, job.retries + (not free)
         self.fleet.emit(
-            RetryScheduled(job.index, task_id, job.agent_id, retries, delay, failure)
+            RetryScheduled(job.index, task_id, job.agent_id, retry, delay, failure)
         )
 
     def falling_back(self, job: Job, reason: str) -> None:

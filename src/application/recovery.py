@@ -97,7 +97,7 @@ def next_step(
         return GiveUp()
     wait = bounded_wait(failure.retry_after) or 0.0
     if _costs_nothing(job, cause, now, alone=alone):
-        delay = max(wait, recovery.delay(job.free_retries, draw))
+        delay = max(wait, _delay(job, recovery, job.free_retries, draw))
         if cause is not FailureCause.RATE_LIMIT:
             delay = min(max(delay, presets.START_AGAIN), presets.START_AGAIN_AT_LAST)
         in_time = now + delay < job.deadline_at
@@ -133,6 +133,24 @@ def machine_of(job: Job) -> RecoveryStateMachine:
     return job.machine
 
 
+def start(machine: RecoveryStateMachine) -> None:
+    """The attempt that was due begins: from now on it counts as made."""
+    following = _BEGINS.get(machine.state)
+    if following is not None:
+        machine.to(following)
+
+
+_BEGINS = {
+    RecoveryState.RETRY_PENDING: RecoveryState.RETRYING,
+    RecoveryState.FALLBACK_PENDING: RecoveryState.FALLBACK_EXECUTING,
+    RecoveryState.CIRCUIT_OPEN: RecoveryState.FALLBACK_EXECUTING,
+}
+
+
+def _delay(job: Job, recovery: RecoveryPolicy, n: int, draw: float) -> float:
+    return (job.way.backoff or recovery.delay)(n, draw)
+
+
 def _retry(
     job: Job,
     recovery: RecoveryPolicy,
@@ -142,7 +160,7 @@ def _retry(
     draw: float,
     budget: RetryBudget,
 ) -> Step:
-    delay = max(wait, recovery.delay(job.retries, draw))
+    delay = max(wait, _delay(job, recovery, job.retries, draw))
     if now + delay >= job.deadline_at:
         return GiveUp(_too_late(delay))
     # What never started was no load on the backend.

@@ -15,25 +15,27 @@ from muster.application.batch import BatchObserver, BatchOptions, Job, Route
 from muster.application.concurrency import JobQueue, max_waiting, work_off
 from muster.application.fleet_context import FleetContext
 from muster.application.narration import Narrator
-from muster.application.personas import persona_for
+from muster.application.ports.journal import Journal
 from muster.application.results import attempt_record, failed_result, result_of
-from muster.application.supervision import Attempt, first_look_after
+from muster.application.routing import Routes
+from muster.application.supervision import Attempt
 from muster.domain import presets
 from muster.domain.admission import Blocked, Outcome
-from muster.domain.errors import MusterError, ToolNotFoundError
+from muster.domain.errors import JournalError, MusterError, ToolNotFoundError
 from muster.domain.lane import Admitted, Lane, Parked, Wait
 from muster.domain.outcome import Failure, FailureCause, SpawnResult
 from muster.domain.recovery import RecoveryState, RecoveryStateMachine
-from muster.domain.spawn_policy import SpawnPolicy
 from muster.domain.task import AgentRequest, SpawnTask
-from muster.domain.tool import ToolSpec
 
 Deliver = Callable[[Job, SpawnResult], None]
 
 
 @define(eq=False)
 class Spawning:
-    """One batch in progress. `stop` and `drain` may be called while `run` runs."""
+    """One batch in progress. `stop` and `drain` may be called before and during `run`.
+
+    ``deliver`` gets every result once, after the journal has it.
+    """
 
     fleet: FleetContext
     options: BatchOptions
@@ -45,19 +47,28 @@ class Spawning:
     _is_told: bool = field(default=True, init=False)
     _queue: JobQueue[Job] = field(init=False)
     _running: set[Job] = field(factory=set, init=False)
-    _routes: dict[object, Route] = field(factory=dict, init=False)
+    _routes: Routes = field(init=False)
     _stopped: Failure | None = field(default=None, init=False)
+    _error: Exception | None = field(default=None, init=False)
+    _unrecorded: list[SpawnResult] = field(factory=list, init=False)
+    _breathless: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._narrator = Narrator(self.fleet, self.options, self.books)
         self._is_told = self._narrator.has_listeners
+        self._routes = Routes(self.fleet, self.options)
         workers = self.options.max_concurrent
         self._queue = JobQueue(
             max_waiting=max_waiting(workers), stagger=self.options.stagger
         )
 
     async def run(self, tasks: Iterable[SpawnTask]) -> None:
-        """Delivers one result per task, as they end. A cancellation leaves no agent."""
+        """Delivers one result per task, as they end. A cancellation leaves no agent.
+
+        Raises what ``tasks`` raises, and `JournalError` when a result can't be
+        recorded: then nothing more is started and what runs is ended; what was
+        recorded was delivered, the rest that was finished is in the error.
+        """
         self._loop = asyncio.get_running_loop()
         workers = self.options.max_concurrent
         self._queue.draw_from(self._jobs(tasks))
@@ -66,6 +77,10 @@ class Spawning:
             await work_off(self._queue, self._advance, workers)
         finally:
             self.fleet.active.discard(self)
+        if isinstance(self._error, JournalError):
+            self._error.unrecorded = tuple(self._unrecorded)
+        if self._error is not None:
+            raise self._error
 
     def add(self, job: Job, priority: float) -> None:
         """One more task, before or during `run`; higher priorities go first."""
@@ -76,6 +91,9 @@ class Spawning:
         """Starts nothing new: whoever waits ends with ``failure``, the others go on."""
         if self._stopped is None:
             self._stopped = failure
+            if self.room is not None:
+                # A stream may have no end, and nobody who takes what comes of it.
+                self._queue.close_source()
             self._queue.hurry()
 
     def stop(self, failure: Failure) -> None:
@@ -88,9 +106,18 @@ class Spawning:
     # --- a job's way ------------------------------------------------------------
 
     def _jobs(self, tasks: Iterable[SpawnTask]) -> Iterator[Job]:
-        for index, task in enumerate(tasks):
-            self._narrator.seen = index + 1
-            yield Job(index, task, agent=task.agent)
+        try:
+            for index, task in enumerate(tasks):
+                self._narrator.seen = index + 1
+                yield Job(index, task, agent=task.agent)
+        except Exception as error:  # noqa: BLE001 - `run` raises it when all have ended
+            self._break_off(error, "the tasks could not be read")
+
+    def _break_off(self, error: Exception, reason: str) -> None:
+        if self._error is None:
+            self._error = error
+            self._queue.close_source()
+            self.stop(Failure(FailureCause.CANCELLED, f"ended: {reason} ({error})"))
 
     async def _advance(self, job: Job) -> None:
         try:
@@ -104,68 +131,36 @@ class Spawning:
                 await self._after_failure(job, job.last_failure)
             else:
                 await self._next_attempt(job, job.route)
-        except MusterError as error:
-            await self._fail(job, Failure(FailureCause.UNKNOWN, str(error)))
         except Exception as error:  # noqa: BLE001 - a fault of ours must cost one task only
+            await self._mishap(job, error)
+
+    async def _mishap(self, job: Job, error: Exception) -> None:
+        cause, text = FailureCause.UNKNOWN, str(error)
+        if isinstance(error, JournalError):
+            self._break_off(error, "nothing can be recorded")
+        elif isinstance(error, ToolNotFoundError):
+            cause = FailureCause.TOOL_NOT_FOUND
+        elif not isinstance(error, MusterError):
             text = f"{type(error).__name__}: {error}"
             self.fleet.log_fault(text)
-            await self._fail(job, Failure(FailureCause.UNKNOWN, text))
+        if job.has_ended:
+            # Whoever takes the results has lost one: nothing true can follow.
+            self._break_off(error, "a result could not be delivered")
+        else:
+            await self._fail(job, Failure(cause, text))
 
     async def _begin(self, job: Job) -> None:
         if self.room is not None:
             await self.room.acquire()
+            if self._stopped is not None:
+                await self._fail(job, self._stopped)
+                return
         job.started_at = self._loop.time()
         timeout = job.task.timeout
         if timeout is not None:
             job.deadline_at = job.started_at + timeout
-        try:
-            route = job.route = self._route(job.task)
-        except ToolNotFoundError as error:
-            await self._fail(job, Failure(FailureCause.TOOL_NOT_FOUND, str(error)))
-        else:
-            await self._next_attempt(job, route)
-
-    def _route(self, task: SpawnTask) -> Route:
-        tool, policy = task.tool, task.policy
-        if isinstance(tool, ToolSpec) or isinstance(policy, SpawnPolicy):
-            return self._find_route(task)
-        kind = (tool, policy, task.model, task.agent)
-        route = self._routes.get(kind)
-        if route is None:
-            route = self._find_route(task)
-            if len(self._routes) < presets.ROUTES_KEPT:
-                self._routes[kind] = route
-        return route
-
-    def _find_route(self, task: SpawnTask, tool: str | None = None) -> Route:
-        options, fleet = self.options, self.fleet
-        profile = None
-        if fleet.agents is not None and task.agent is not None:
-            profile = fleet.agents.find(task.agent)
-        own_tool = task.tool or (profile.tool if profile else None)
-        own_model = task.model or (profile.model if profile else None)
-        spec = fleet.tools.resolve(tool or options.tool or own_tool or fleet.tool)
-        model = options.model or own_model or fleet.model
-        policy = fleet.policy(task.policy or options.policy)
-        lane, recovers = None, None
-        if options.recovers:
-            lane = fleet.lanes.lane(spec, model)
-            recovers = recovery.recovery_for(
-                options, policy, task.agent, default=fleet.recovery
-            )
-        quiet = spec.silent_until_done
-        grace = policy.termination.grace + presets.GRACE
-        return Route(
-            spec=spec,
-            orchestrator=fleet.orchestrator_of(spec),
-            model=model,
-            policy=policy,
-            first_look=first_look_after(policy, silent_until_done=quiet),
-            probe_lease=policy.timeout.hard_limit + grace,
-            lane=lane,
-            recovery=recovers,
-            persona=persona_for(spec, profile),
-        )
+        route = job.route = self._routes.route(job.task)
+        await self._next_attempt(job, route)
 
     async def _next_attempt(self, job: Job, route: Route) -> None:
         ticket = None
@@ -190,8 +185,10 @@ class Spawning:
 
     async def _admitted(self, job: Job, lane: Lane) -> Admitted | None:
         admission = self.fleet.lanes.admit(lane)
+        if not isinstance(admission, Admitted) and self._is_told:
+            self._narrator.refused(lane, admission, self._loop.time())
         if isinstance(admission, Wait):
-            self._wait(job, self._loop.time(), admission)
+            self._wait(job, lane, admission)
             return None
         if isinstance(admission, Parked):
             await self._park(job, admission)
@@ -257,9 +254,8 @@ class Spawning:
         number = len(job.attempts) + 1
         started_at = fleet.clock.epoch()
         attempt = job.running = self._supervised(job, route)
-        self._running.add(job)
-        if self._is_told:
-            self._narrator.starting(job, number)
+        if job.machine is not None:
+            recovery.start(job.machine)
         is_over = False
         try:
             await attempt.run(route.orchestrator, self._request(job, route, number))
@@ -287,6 +283,9 @@ class Spawning:
     def _request(self, job: Job, route: Route, number: int) -> AgentRequest:
         task, fleet = job.task, self.fleet
         path = None
+            self._running.add(job)
+            if self._is_told:
+                self._narrator.starting(job, number)
         if fleet.journal is not None and task.task_id:
             path = fleet.journal.output_path(task.task_id)
         return AgentRequest(
@@ -356,9 +355,9 @@ class Spawning:
         )
         if isinstance(step, recovery.Retry):
             self._retry(job, failure, step, now)
-        elif isinstance(step, recovery.AwaitToken) and self._running:
+        elif isinstance(step, recovery.AwaitToken) and self._may_earn_tokens(lane):
             job.awaits_token = True
-            self._queue.hold(job)
+            self._hold(job, lane)
         elif isinstance(step, recovery.FallBack):
             self._fall_back(job, failure.message)
         else:
@@ -374,23 +373,23 @@ class Spawning:
         if step.free:
             job.free_retries += 1
         else:
-            machine = recovery.machine_of(job)
-            machine.to(RecoveryState.RETRY_PENDING)
-            machine.to(RecoveryState.RETRYING)
-        self._narrator.retrying(job, failure, step.delay)
+            recovery.machine_of(job).to(RecoveryState.RETRY_PENDING)
+        self._narrator.retrying(job, failure, step.delay, free=step.free)
         self._queue.delay(job, now + step.delay)
 
     def _fall_back(self, job: Job, reason: str) -> None:
         machine = recovery.machine_of(job)
         if machine.state is not RecoveryState.CIRCUIT_OPEN:
             machine.to(RecoveryState.FALLBACK_PENDING)
-        machine.to(RecoveryState.FALLBACK_EXECUTING)
         job.fallback, job.agent, job.delay_before = True, None, 0.0
         policy = job.way.recovery
         if policy is not None and policy.fallback_tool is not None:
-            job.route = self._find_route(job.task, policy.fallback_tool)
+            job.route = self._routes.find(job.task, policy.fallback_tool)
         self._narrator.falling_back(job, reason)
         self._queue.delay(job, self._loop.time())
+
+    def _may_earn_tokens(self, lane: Lane) -> bool:
+        return self._queue.has_prospects or lane.in_flight > 0
 
     async def _fail(self, job: Job, failure: Failure) -> None:
         now = self._loop.time()
@@ -398,18 +397,36 @@ class Spawning:
         await self._end(job, failed_result(job, failure, took))
 
     async def _end(self, job: Job, result: SpawnResult) -> None:
-        fleet = self.fleet
+        job.has_ended = True
         if job.machine is not None and not job.machine.state.is_final:
             job.machine.to(
                 RecoveryState.SUCCEEDED if result.success else RecoveryState.FAILED
             )
-        if fleet.journal is not None:
-            await fleet.journal.record(result)
-        self._count(job, result)
-        self.deliver(job, result)
-        if self._is_told:
-            self._narrator.ended(job, result)
-        self._queue.finish()
+        journal = self.fleet.journal
+        try:
+            if journal is None or await self._is_recorded(journal, result):
+                self._count(job, result)
+                self.deliver(job, result)
+                if self._is_told:
+                    self._narrator.ended(job, result)
+        finally:
+            self._queue.finish()
+
+    async def _is_recorded(self, journal: Journal, result: SpawnResult) -> bool:
+        if not isinstance(self._error, JournalError):
+            try:
+                await journal.record(result)
+            except JournalError as error:
+                self._break_off(error, "results can't be recorded")
+            except Exception as error:  # noqa: BLE001 - however it breaks, it is broken
+                broken = JournalError(f"{type(error).__name__}: {error}")
+                broken.__cause__ = error
+                self._break_off(broken, "results can't be recorded")
+            else:
+                return True
+        if result.attempts:
+            self._unrecorded.append(result)
+        return False
 
     def _count(self, job: Job, result: SpawnResult) -> None:
         attempts = job.attempts
@@ -418,10 +435,18 @@ class Spawning:
             return
         first = attempts[0].failure if attempts else result.failure
         took = 0.0
+        if not job.attempts:
+            await self._breathe()
         if job.first_failed_at is not None:
             took = self._loop.time() - job.first_failed_at
         self.fleet.metrics.record(
             success=result.success,
+    async def _breathe(self) -> None:
+        # Who ends without an attempt lets nobody else run, and they may be a million.
+        self._breathless += 1
+        if self._breathless % presets.JOBS_PER_TURN == 0:
+            await asyncio.sleep(0)
+
             attempts=len(attempts),
             retries=result.retry_count,
             used_fallback=result.fallback,

@@ -12,6 +12,8 @@ from typing import Self
 
 from attrs import define, evolve, field
 
+from muster.application.first_looks import FirstLooks
+from muster.application.observer import Observer
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
 from muster.domain import health, presets
 from muster.domain.classification import LineWatch
@@ -39,27 +41,6 @@ from muster.domain.timeouts import AttemptDeadline
 _NO_ROOM_HERE = (FailureCause.OUT_OF_MEMORY, FailureCause.DISK_FULL)
 
 
-class Observer:
-    """Who wants to know what happens in an attempt; this one wants nothing."""
-
-    wants_output = False
-
-    def line(self, line: str) -> None:
-        """A line of stdout is complete; called only if ``wants_output``."""
-
-    def output(self, stream: str, total: int) -> None:
-        """Something was written; ``total`` bytes so far."""
-
-    def silent(self, warning: SilenceWarning) -> None:
-        """Half of the allowed silence is over."""
-
-    def rate_limited(self, event: RateLimited) -> None:
-        """The backend limits the agent, which goes on."""
-
-    def retrying(self, event: RetryAnnounced) -> None:
-        """The tool tries again by itself."""
-
-
 @define(eq=False)
 class Attempt:
     """One attempt: what is known of it while it runs, and what became of it.
@@ -75,7 +56,7 @@ class Attempt:
     judges_stderr: bool = True
     silent_until_done: bool = False
     observer: Observer | None = None
-    looks: "FirstLooks | None" = None
+    looks: FirstLooks | None = None
     output: AgentOutput | None = None
     failure: Failure | None = None
     ended: AgentEnded | None = None
@@ -87,7 +68,9 @@ class Attempt:
     stdout_bytes: int = 0
     total_bytes: int = 0
     _verdict: Failure | None = None
+    _has_begun: bool = False
     _is_over: bool = False
+    _is_late: bool = False
     _cancelling: int = 0
     _started_at: float = 0.0
     _heard_at: float | None = None
@@ -104,40 +87,51 @@ class Attempt:
 
     async def run(self, orchestrator: AgentOrchestrator, request: AgentRequest) -> Self:
         """Runs to the end. Cancelling it ends the agent and passes through."""
+        if self._verdict is not None:
+            self.failure = self._verdict
+            return self
         loop = self._begin()
         try:
             self.output = await orchestrator.invoke(request, self.report)
         except asyncio.CancelledError:
-            if self._verdict is None or self._task.uncancel() > self._cancelling:
+            self._close()
+            if self._task.cancelling() > self._cancelling:
                 raise
-            self.failure = self._verdict
+            self.failure = self._verdict or _STRAY
         except Exception as error:  # noqa: BLE001 - one task's trouble stays its own
-            self.failure = self._reconciled(_failure_of(error))
-            if isinstance(error, AgentInvocationError) and self.ended is None:
-                self.ended = error.ended
+            self._take_in(error)
         finally:
             self._close()
+        if self._task.cancelling() > self._cancelling:
+            # The adapter has swallowed a cancellation, whose sender waits for us.
+            raise asyncio.CancelledError
         self.duration = loop.time() - self._started_at
-        if self._verdict is not None:
-            self._conclude()
-        if self.output is not None and self.output.usage is not None:
+        if self.output is None:
+            self.early = self.failure is self._verdict
+        elif self.output.usage is not None:
             self.usage = self.output.usage
         return self
 
+    def _take_in(self, error: Exception) -> None:
+        # What we saw first is the reason, though it ended in that very moment.
+        self.failure = self._verdict or _failure_of(error)
+        if isinstance(error, AgentInvocationError) and self.ended is None:
+            self.ended = error.ended
+
     def _close(self) -> None:
+        if self._is_over:
+            return
         self._is_over = True
+        if self._verdict is not None:
+            # Our own cancellation must not linger. An answer that came in the very
+            # moment of the verdict stands.
+            self._task.uncancel()
         if self.looks is not None:
             self.looks.remove(self)
         if self._timer is not None:
             self._timer.cancel()
         if self._quiet is not None:
             self._quiet.cancel()
-
-    def _conclude(self) -> None:
-        self.early = self.failure is self._verdict
-        if self.failure is None:
-            # The answer came in the very moment of the verdict, and stands.
-            self._task.uncancel()
 
     @property
     def extended(self) -> bool:
@@ -160,7 +154,13 @@ class Attempt:
         return self._started_at + self.duration - self._last_heard()
 
     def trip(self, failure: Failure) -> None:
-        """Ends the attempt with this verdict; the first verdict stands."""
+        """Ends the attempt with this verdict; the first verdict stands.
+
+        Before `run`, it keeps the agent from being started.
+        """
+        if not self._has_begun:
+            self._verdict = self._verdict or failure
+            return
         # Not at once: the caller may be the very task that would be cancelled,
         # and would then meet the cancellation at some later, unrelated await.
         self._loop.call_soon(self._trip, failure)
@@ -187,6 +187,7 @@ class Attempt:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - we are awaited
         self._task = task
+        self._has_begun = True
         self._cancelling = task.cancelling()
         self._started_at = now = loop.time()
         due = now + self.first_look
@@ -207,16 +208,30 @@ class Attempt:
         # them is made here and not at the start.
         if self._deadline is None:
             self._arm_judges()
-        now = self._loop.time()
         if planned is None:
-            planned = self._timer.when() if self._timer else now
-        lag = now - planned
-        if lag > presets.OWN_LAG:
-            self._forgive(lag)
+            planned = self._timer.when() if self._timer else 0.0
+        # A timer may fire a tick of the clock before its moment.
+        now = max(self._loop.time(), planned)
+        if now - planned > presets.OWN_LAG:
+            self._forgive(now - planned)
         elif (failure := self._overdue(now) or self._unhealthy(now)) is not None:
-            self._trip(failure)
+            if self._may_return(now):
+                return
+            self._trip(failure, at_last=True)
             return
-        self._timer = self._loop.call_at(self._next_look(), self._look)
+        # Never in the past: a task's deadline is not forgiven, and would come
+        # late once more, for ever.
+        moment = max(now, self._next_look())
+        self._timer = self._loop.call_at(moment, self._look)
+
+    def _may_return(self, now: float) -> bool:
+        # Who has said that all is over gets a moment to return the answer.
+        if self.ended is None or self._is_late:
+            return False
+        self._is_late = True
+        moment = now + presets.LATE_EXIT_GRACE
+        self._timer = self._loop.call_at(moment, self._look)
+        return True
 
     def _arm_judges(self) -> None:
         timeout = self.policy.timeout
@@ -262,7 +277,7 @@ class Attempt:
             now,
             heard_at=self._heard_at,
             total_bytes=self.total_bytes,
-            vitals=self._started.vitals if self._started else None,
+            vitals=self._vitals,
             busy=bool(self._calls),
         )
         if isinstance(verdict, SilenceWarning):
@@ -270,6 +285,13 @@ class Attempt:
                 self.observer.silent(verdict)
             return None
         return verdict
+
+    def _vitals(self) -> float | None:
+        vitals = self._started.vitals if self._started else None
+        try:
+            return vitals() if vitals else None
+        except Exception:  # noqa: BLE001 - nobody would look at the agent any more
+            return None
 
     # --- output ---------------------------------------------------------------
 
@@ -317,8 +339,10 @@ class Attempt:
         return presets.CONFIRM_AFTER_PERMANENT if override is None else override
 
     def _judge(self) -> None:
-        self._quiet = None
         now = self._loop.time()
+        if self._quiet is not None:
+            now = max(now, self._quiet.when())
+        self._quiet = None
         heard_at = self._last_heard()
         shortest = heard_at + self._confirm_after()
         if now < shortest:
@@ -364,18 +388,12 @@ class Attempt:
 
     # --- the end ----------------------------------------------------------------
 
-    def _trip(self, failure: Failure) -> None:
-        if self._verdict is None and not self._is_over and self.ended is None:
+    def _trip(self, failure: Failure, *, at_last: bool = False) -> None:
+        if self._verdict is not None or self._is_over:
+            return
+        if self.ended is None or at_last:
             self._verdict = failure
             self._task.cancel()
-
-    def _reconciled(self, failure: Failure) -> Failure:
-        # The agent ended by itself in the very moment of our verdict: what we
-        # saw first is the reason, and the cancellation must not linger.
-        if self._verdict is None:
-            return failure
-        self._task.uncancel()
-        return self._verdict
 
 
 def first_look_after(policy: SpawnPolicy, *, silent_until_done: bool) -> float:
@@ -387,54 +405,6 @@ def first_look_after(policy: SpawnPolicy, *, silent_until_done: bool) -> float:
     return limit
 
 
-class FirstLooks:
-    """When attempts are looked at for the first time: one timer for all of them.
-
-    Nearly all attempts end before that, and a timer each would be a third of
-    what an attempt costs. Attempts with the same ``first_look`` come due in the
-    order of their starts.
-    """
-
-    def __init__(self) -> None:
-        self._rows: dict[float, dict[Attempt, float]] = {}
-        self._timers: dict[float, asyncio.TimerHandle] = {}
-
-    def add(
-        self, attempt: Attempt, loop: asyncio.AbstractEventLoop, due: float
-    ) -> None:
-        """``attempt`` is to be looked at when ``due`` (the loop's time)."""
-        after = attempt.first_look
-        row = self._rows.get(after)
-        if row is None:
-            row = self._rows[after] = {}
-        row[attempt] = due
-        if after not in self._timers:
-            self._timers[after] = loop.call_at(due, self._fire, loop, after)
-
-    def remove(self, attempt: Attempt) -> None:
-        """It is over."""
-        row = self._rows.get(attempt.first_look)
-        if row is not None:
-            row.pop(attempt, None)
-
-    def close(self) -> None:
-        """Looks at nobody any more."""
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
-
-    def _fire(self, loop: asyncio.AbstractEventLoop, after: float) -> None:
-        del self._timers[after]
-        row, now = self._rows[after], loop.time()
-        while row:
-            attempt, due = next(iter(row.items()))
-            if due > now:
-                self._timers[after] = loop.call_at(due, self._fire, loop, after)
-                return
-            del row[attempt]
-            attempt.first_look_now(due)
-
-
 def _failure_of(error: Exception) -> Failure:
     if isinstance(error, AgentInvocationError):
         return error.failure
@@ -442,3 +412,9 @@ def _failure_of(error: Exception) -> Failure:
         return Failure(FailureCause.HALTED, str(error))
     text = str(error) or "no message"
     return Failure(FailureCause.UNKNOWN, f"{type(error).__name__}: {text}")
+
+
+_STRAY = Failure(
+    FailureCause.UNKNOWN,
+    "CancelledError: the agent was cancelled from within, by something it waited for",
+)

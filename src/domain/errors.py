@@ -27,7 +27,7 @@ from attrs import define
 
 if TYPE_CHECKING:
     from muster.domain.events import AgentEnded
-    from muster.domain.outcome import Failure
+    from muster.domain.outcome import Failure, SpawnResult
 
 
 class MusterError(Exception):
@@ -180,10 +180,14 @@ class SystemHaltedError(MusterError):
 
 @define(eq=False)
 class JournalError(MusterError):
-    """What happened can't be recorded, so nothing more is started."""
+    """What happened can't be recorded, so nothing more is started.
+
+    ``unrecorded`` are the results that were there and could not be kept.
+    """
 
     problem: str
     path: str | None = None
+    unrecorded: "Sequence[SpawnResult]" = ()
 
     def __str__(self) -> str:
         return f"{self.path}: {self.problem}" if self.path else self.problem

@@ -14,6 +14,7 @@ STAGGER_DELAY: Final = 0.0
 GLOBAL_TIMEOUT_FACTOR: Final = 1.5
 CONTEXT_BYTES: Final = 16 * KIB  # of one dependency in a dependent prompt
 ROUTES_KEPT: Final = 4096  # kinds of tasks whose route a batch remembers
+JOBS_PER_TURN: Final = 256  # that end without an attempt before the loop turns
 STREAM_AHEAD: Final = 64  # results that may wait for a slow consumer
 MAX_DELAYED_JOBS_PER_SLOT: Final = 16
 
@@ -53,7 +54,7 @@ STALL_CHECK_INTERVAL: Final = 5.0
 STALL_THRESHOLD: Final = 120.0
 STALL_MIN_OUTPUT_BYTES: Final = 100
 STALL_CHECKS: Final = 2
-LANE_ASK_AGAIN: Final = 0.25  # where another batch holds what a job waits for
+LANE_NEWS: Final = 60.0  # before the same refusal of a lane is told again
 GATE_LOOK: Final = 1.0  # how often other processes' notices are read
 SHORTEST_LOOK: Final = 0.01
 SILENCE_WARNING_FRACTION: Final = 0.5

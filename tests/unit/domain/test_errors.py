@@ -35,6 +35,7 @@ FOUND = [
     if isinstance(each, type) and issubclass(each, errors.MusterError)
 ]
 SAMPLES: dict[str, object] = {
+    "unrecorded": (),
     "problem": "went wrong",
     "where": "file.toml:3",
     "problems": (errors.ConfigError("one"), errors.ConfigError("two")),
