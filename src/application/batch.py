@@ -40,9 +40,9 @@ class BatchOptions:
     fallback: bool | None = None
     stagger: float = 0.0
     total: int | None = None
-    on_progress: OnProgress | None = None
     default_tool: str | ToolSpec | None = None
     default_model: str | None = None
+    on_progress: OnProgress | None = None
     on_recovery: OnRecovery | None = None
     on_output: OnOutput | None = None
 
@@ -63,8 +63,8 @@ class Route:
     probe_lease: float
     lane: Lane | None = None
     recovery: RecoveryPolicy | None = None
-    persona: str = ""
     backoff: Callable[[int, float], float] | None = None
+    persona: str = ""
 
 
 @define(eq=False)
@@ -90,8 +90,8 @@ class Job:
     first_failed_at: float | None = None
     awaits_token: bool = False
     doomed: Failure | None = None
-
     has_ended: bool = False
+
     @property
     def agent_id(self) -> str:
         """What reports call the agent of this task."""
@@ -104,11 +104,11 @@ class Job:
         return self.route
 
     @property
-    @property
     def fell_back(self) -> bool:
         """Whether the last attempt was the fallback's; one that is only due is none."""
         return bool(self.attempts) and self.attempts[-1].fallback
 
+    @property
     def retries(self) -> int:
         """Real retries so far."""
         return self.machine.retry_count if self.machine else 0

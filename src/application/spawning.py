@@ -201,12 +201,17 @@ class Spawning:
         await self._pass_by(job, blocked)
         return None
 
-    def _wait(self, job: Job, now: float, wait: Wait) -> None:
-        if wait.seconds is None and self._running:
-            self._queue.hold(job)
-            return
-        pause = presets.LANE_ASK_AGAIN if wait.seconds is None else wait.seconds
-        self._queue.delay(job, min(now + pause, job.deadline_at))
+    def _wait(self, job: Job, lane: Lane, wait: Wait) -> None:
+        if wait.seconds is None:
+            self._hold(job, lane)
+        else:
+            moment = self._loop.time() + wait.seconds
+            self._queue.delay(job, min(moment, job.deadline_at))
+
+    def _hold(self, job: Job, lane: Lane) -> None:
+        # Whoever ends in this lane makes room, in another batch of the fleet too.
+        self.fleet.lanes.await_end(lane, self._queue.release)
+        self._queue.hold(job, job.deadline_at)
 
     async def _park(self, job: Job, parked: Parked) -> None:
         # An attempt that was made tells more than the park that followed it.
@@ -258,6 +263,9 @@ class Spawning:
             recovery.start(job.machine)
         is_over = False
         try:
+            self._running.add(job)
+            if self._is_told:
+                self._narrator.starting(job, number)
             await attempt.run(route.orchestrator, self._request(job, route, number))
             is_over = True
         finally:
@@ -283,9 +291,6 @@ class Spawning:
     def _request(self, job: Job, route: Route, number: int) -> AgentRequest:
         task, fleet = job.task, self.fleet
         path = None
-            self._running.add(job)
-            if self._is_told:
-                self._narrator.starting(job, number)
         if fleet.journal is not None and task.task_id:
             path = fleet.journal.output_path(task.task_id)
         return AgentRequest(
@@ -366,6 +371,9 @@ class Spawning:
                 failure = evolve(failure, message=f"{failure.message} ({hint})")
             await self._fail(job, failure)
 
+    def _may_earn_tokens(self, lane: Lane) -> bool:
+        return self._queue.has_prospects or lane.in_flight > 0
+
     def _retry(
         self, job: Job, failure: Failure, step: recovery.Retry, now: float
     ) -> None:
@@ -388,13 +396,18 @@ class Spawning:
         self._narrator.falling_back(job, reason)
         self._queue.delay(job, self._loop.time())
 
-    def _may_earn_tokens(self, lane: Lane) -> bool:
-        return self._queue.has_prospects or lane.in_flight > 0
-
     async def _fail(self, job: Job, failure: Failure) -> None:
+        if not job.attempts:
+            await self._breathe()
         now = self._loop.time()
         took = 0.0 if job.route is None else now - job.started_at
         await self._end(job, failed_result(job, failure, took))
+
+    async def _breathe(self) -> None:
+        # Who ends without an attempt lets nobody else run, and they may be a million.
+        self._breathless += 1
+        if self._breathless % presets.JOBS_PER_TURN == 0:
+            await asyncio.sleep(0)
 
     async def _end(self, job: Job, result: SpawnResult) -> None:
         job.has_ended = True
@@ -435,18 +448,10 @@ class Spawning:
             return
         first = attempts[0].failure if attempts else result.failure
         took = 0.0
-        if not job.attempts:
-            await self._breathe()
         if job.first_failed_at is not None:
             took = self._loop.time() - job.first_failed_at
         self.fleet.metrics.record(
             success=result.success,
-    async def _breathe(self) -> None:
-        # Who ends without an attempt lets nobody else run, and they may be a million.
-        self._breathless += 1
-        if self._breathless % presets.JOBS_PER_TURN == 0:
-            await asyncio.sleep(0)
-
             attempts=len(attempts),
             retries=result.retry_count,
             used_fallback=result.fallback,
