@@ -188,6 +188,7 @@ class OrchestratorConformance(ConformanceRig):
             await invocation.under_way()
             async with asyncio.timeout(self.grace + 0.5 + self.slack):
                 await orchestrator.aclose()
+            self.check_no_task_is_left()
             self.check_nothing_runs()
 
         invocation.witness.check_order()
@@ -258,3 +259,4 @@ class OrchestratorConformance(ConformanceRig):
 
         for error in errors:
             raise error
+        self.check_nothing_runs()

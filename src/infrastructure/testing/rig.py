@@ -76,6 +76,7 @@ class ConformanceRig(ABC):
         finally:
             async with asyncio.timeout(self.limit):
                 await orchestrator.aclose()
+        self.check_no_task_is_left()
         self.check_nothing_runs()
 
     async def round_of_everything(self) -> None:
@@ -91,7 +92,7 @@ class ConformanceRig(ABC):
                 await hanging.under_way()
         finally:
             await orchestrator.aclose()
-        self.check_nothing_runs()
+        self.check_no_task_is_left()
 
     @asynccontextmanager
     async def running(self, *invocations: Invocation) -> AsyncIterator[None]:
@@ -114,14 +115,17 @@ class ConformanceRig(ABC):
         problem = f"{len(late)} of {len(tasks)} still run {bound:g} s after cancel"
         check(not late, problem)
 
-    def check_nothing_runs(self) -> None:
-        """No task but those of the test itself, and nothing in the world."""
+    def check_no_task_is_left(self) -> None:
+        """No task runs in this loop but those of the test itself."""
         left = [
             task
             for task in asyncio.all_tasks() - {asyncio.current_task()}
             if getattr(task.get_coro(), "__qualname__", "") != "Invocation.run"
         ]
         check(not left, f"tasks are left: {left}")
+
+    def check_nothing_runs(self) -> None:
+        """Nothing is left in the world. Sees the agents of all threads."""
         running = self.still_running()
         check(not running, f"still running: {running}")
 

@@ -109,7 +109,7 @@ async def test_it_never_jumps_while_a_descriptor_is_watched() -> None:
         os.close(reader)
         os.close(writer)
 
-    assert 0.04 < now() < 29
+    assert now() < 29
 
 
 @in_virtual_time
@@ -138,7 +138,7 @@ async def test_it_never_jumps_while_an_executor_works() -> None:
     async with asyncio.timeout(30):
         await asyncio.to_thread(time.sleep, 0.05)
 
-    assert 0.04 < now() < 29
+    assert now() < 29
 
 
 @in_virtual_time
