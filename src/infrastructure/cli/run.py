@@ -121,10 +121,11 @@ def _run(
         answers=_folder(way.output),
         options={"waves": way.waves, "fail_fast": way.fail_fast, "deadline": limit},
     )
-    return _show(running.execute(order), order, console)
+    ended = running.execute(order)
+    return running.last_words(ended, lambda: _show(ended, order, console))
 
 
-def _show(ended: Any, order: Any, console: Output) -> int:
+def _show(ended: Any, order: Any, console: Output) -> None:
     from muster.infrastructure.cli.summary import Summary  # noqa: PLC0415
 
     if console.is_json:
@@ -133,7 +134,6 @@ def _show(ended: Any, order: Any, console: Output) -> int:
     elif not order.jsonl:
         lines = Summary(ended.report, order.plan, ended.folder).lines()
         console.line(console.masked("\n".join(lines)))
-    return int(ended.code)
 
 
 def _read(plan: str, console: Output) -> tuple[str, bytes]:

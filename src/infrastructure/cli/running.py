@@ -114,6 +114,17 @@ def run_limit(settings: Settings, deadline: float | None = None) -> float | None
     return deadline if deadline or minutes is None else minutes * 60
 
 
+def last_words(ended: Ended, tell: Callable[[], object]) -> int:
+    """Tells what a run came to; the exit code. Raises `OutputLostError`."""
+    try:
+        tell()
+    except streams.OutputLostError:
+        # Who hung up took the terminal along; that is no further mishap.
+        if ended.code is not ExitCode.HUNG_UP:
+            raise
+    return int(ended.code)
+
+
 def execute(order: Order) -> Ended:
     """Runs it. Raises `MusterError` when it can't be started or recorded."""
     try:
@@ -215,7 +226,6 @@ class _Stage:
         )
         stack.callback(log.close)
         sink = FanOut.to([self._watcher(), log, self.lines, self._answers()])
-        self.fleet.context.lanes.sink = sink
         return await self.fleet.run_plan(
             self.order.plan,
             only=self.order.only or None,

@@ -88,7 +88,8 @@ def spawn(
             "deadline": running.run_limit(settings),
         },
     )
-    return _show(running.execute(order), order, console)
+    ended = running.execute(order)
+    return running.last_words(ended, lambda: _show(ended, order, console))
 
 
 def plan_of(prompts: Sequence[str], agent: str | None, timeout: float | None) -> Plan:
@@ -96,6 +97,11 @@ def plan_of(prompts: Sequence[str], agent: str | None, timeout: float | None) ->
     name = None if agent is None else agent.removeprefix("@")
     if name is not None and (not name or name.startswith("-")):
         raise ConfigError(f"must be a name, not {agent!r}", "--agent")
+    for number, prompt in enumerate(prompts, start=1):
+        if any("\ud800" <= each <= "\udfff" for each in prompt):
+            raise ConfigError(
+                f"prompt {number} is no text: it holds bytes that are no UTF-8"
+            )
     return Plan(
         [
             PlanTask(str(number), prompt, name, timeout=timeout)
@@ -138,7 +144,7 @@ def _text_of(plan: Plan) -> bytes:
     return json.dumps({"tasks": tasks}, indent=1).encode()
 
 
-def _show(ended: Any, order: Any, console: Output) -> int:
+def _show(ended: Any, order: Any, console: Output) -> None:
     results = list(ended.report.results.values())
     if console.is_json:
         report = str(ended.folder)
@@ -148,7 +154,6 @@ def _show(ended: Any, order: Any, console: Output) -> int:
     elif not order.jsonl:
         for result, task in zip(results, order.plan.tasks, strict=True):
             _show_labelled(result, task, console)
-    return int(ended.code)
 
 
 def _show_one(result: SpawnResult, console: Output) -> None:

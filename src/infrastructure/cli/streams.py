@@ -76,6 +76,10 @@ def talk(text: str) -> None:
 def finish() -> None:
     """Hands over what is still held back. Raises `OutputLostError`."""
     try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        discard(2)
+    try:
         sys.stdout.flush()
     except (OSError, ValueError) as error:
         raise _lost(error) from error
@@ -94,13 +98,13 @@ def is_terminal(stream: TextIO) -> bool:
         return False
 
 
-def discard() -> None:
-    """Lets stdout go nowhere.
+def discard(number: int = 1) -> None:
+    """Lets a stream go nowhere, by its descriptor.
 
     What Python still holds would be tried again, and complained about, at its exit.
     """
     null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
+    os.dup2(null, number)
     os.close(null)
 
 
