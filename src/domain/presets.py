@@ -28,6 +28,7 @@ WATCHDOG_MARGIN: Final = 0.05  # for a keeper to say what it could not kill
 LONE_SWEEPS: Final = 20  # rounds over a family that lost keeper and helper
 START_BOUND: Final = 15.0  # for a keeper to answer; exec may wait for a slow disk
 STARTS_AT_ONCE: Final = 8  # under way at a time, so that many don't stall the loop
+STARTS_PER_TURN: Final = 2  # of the loop; each holds it until exec, 2 ms when busy
 VERSION_TIMEOUT: Final = 5.0
 LATE_EXIT_GRACE: Final = 5.0  # after a terminal record, for the process to end
 
@@ -38,6 +39,7 @@ WAKE_UP_BYTES: Final = MIB  # read per wake-up, so that no stream holds the loop
 FOLLOW_INTERVAL: Final = 0.02  # between looks at a file that can't be watched
 STDOUT_PIPE_BYTES: Final = MIB
 FLOOD_BYTES: Final = 8 * MIB  # more is no answer: a wide pipe only costs cache
+FLOOD_PIPE_BYTES: Final = 64 * KIB  # room left to a flood; more costs CPU and stalls
 ARGV_PROMPT_BYTES: Final = 64 * KIB
 MAX_SPOOL_BYTES: Final = 64 * 1024 * MIB
 MAX_LINE_BYTES: Final = MIB

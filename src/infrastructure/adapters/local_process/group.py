@@ -211,7 +211,7 @@ class GroupContainment:
     """A `Containment` without helper processes."""
 
     def __init__(self) -> None:
-        self._turns = asyncio.Semaphore(presets.STARTS_AT_ONCE)
+        self._turns = asyncio.Semaphore(presets.STARTS_PER_TURN)
         self._children: set[GroupChild] = set()
         self._closed = False
 

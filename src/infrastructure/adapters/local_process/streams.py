@@ -145,7 +145,7 @@ class PipeReader:
             if self._wide and capture.total > presets.FLOOD_BYTES:
                 # A third less CPU, and the user's share of pipe memory is given back.
                 # Refused (EBUSY) while the pipe holds more: then after the next chunk.
-                self._wide = not resize(self._fd, presets.READ_BYTES)
+                self._wide = not resize(self._fd, presets.FLOOD_PIPE_BYTES)
             if count < len(view):
                 # The pipe is empty, or nearly: the loop calls again if not. Going on
                 # would hold it for as long as a writer of single bytes pleases.
