@@ -28,6 +28,7 @@ GROUPS: Final[dict[str, dict[str, Entry]]] = {
         "runs": ("List the runs of this project", "runs:runs"),
         "show": ("Show a run, or one task of it", "show:show"),
         "logs": ("Print what the agents of a run wrote", "logs:logs"),
+        "report": ("Write a run as one HTML page", "report:report"),
     },
     "What is here": {
         "tools": ("List the tools that can run agents", "tools:tools"),
