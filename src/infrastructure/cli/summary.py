@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +22,9 @@ from muster.infrastructure.cli.words import (
     took,
 )
 
-FRAME_LINES: Final = 12  # of the summary without its failures
-LINES_PER_FAILURE: Final = 2
+FRAME_LINES: Final = 16  # of the summary without its failures, and the prompt
 FEWEST: Final = 2
+LONGEST: Final = 2  # lines of the terminal for one failure's message
 _STATUS: Final = {
     RunStatus.DEADLINE: "deadline reached",
     RunStatus.BUDGET: "budget reached",
@@ -38,8 +39,8 @@ class Summary:
     plan: Plan
     folder: Path
 
-    def lines(self, screen: int | None = None) -> Iterator[str]:
-        """The summary, fitted to ``screen`` lines (None: those of the terminal)."""
+    def lines(self, screen: tuple[int, int] | None = None) -> Iterator[str]:
+        """The summary, fitted to a screen of (columns, lines); None: the terminal's."""
         results = list(self.report.results.values())
         yield ""
         yield self._headline(results)
@@ -47,9 +48,8 @@ class Summary:
         failed = [each for each in results if not is_left_out(each)]
         failed = [each for each in failed if not each.success]
         left_out = [each for each in results if is_left_out(each)]
-        height = screen or shutil.get_terminal_size().lines
-        room = max(FEWEST, (height - FRAME_LINES) // LINES_PER_FAILURE)
-        yield from self._failures(failed, room)
+        width, height = screen or shutil.get_terminal_size()
+        yield from _failures(failed, width, height - FRAME_LINES)
         if left_out:
             yield from _left_out(left_out)
         yield ""
@@ -102,17 +102,6 @@ class Summary:
         if simulated:
             yield f"simulated: {simulated} of {len(results)} results are no real answers"
 
-    def _failures(self, failed: Sequence[SpawnResult], room: int) -> Iterator[str]:
-        if failed:
-            yield ""
-        for result in failed[:room]:
-            assert result.failure is not None  # noqa: S101 - a failed result has one
-            yield f"failed   {_name(result)}: {failure_words(result.failure)}"
-            details = [noticed(result.failure), _recovery(result)]
-            yield f"         {'; '.join(each for each in details if each)}"
-        if len(failed) > room:
-            yield f"         and {len(failed) - room} more failed"
-
     def _next(self, failed: Sequence[SpawnResult]) -> Iterator[str]:
         run = short_id(self.folder.name)
         if failed and failed[0].task_id:
@@ -120,6 +109,23 @@ class Summary:
             yield f"         muster logs {run} {quoted(failed[0].task_id)}"
         elif self.report.results:
             yield f"next     muster show {run}"
+
+
+def _failures(failed: Sequence[SpawnResult], width: int, room: int) -> Iterator[str]:
+    if failed:
+        yield ""
+    used = 0
+    for told, result in enumerate(failed):
+        assert result.failure is not None  # noqa: S101 - a failed result has one
+        words = f"{_name(result)}: {failure_words(result.failure)}"
+        words = "failed   " + one_line(words, LONGEST * width - len("failed   "))
+        details = [noticed(result.failure), _recovery(result)]
+        used += ceil(len(words) / width) + 1
+        if used > room and told >= FEWEST:
+            yield f"         and {len(failed) - told} more failed"
+            return
+        yield words
+        yield f"         {'; '.join(each for each in details if each)}"
 
 
 def critical_path(plan: Plan, results: Mapping[str, SpawnResult]) -> float:
