@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from attrs import evolve, frozen
+
 from muster.domain import presets
 from muster.domain.errors import AgentInvocationError
 from muster.domain.events import (

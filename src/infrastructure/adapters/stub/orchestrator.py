@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from attrs import define
+
 from muster.application.ports.agent_orchestrator import Capabilities, Report
 from muster.domain import presets
 from muster.domain.events import AgentEnded, AgentStarted, OutputReceived
