@@ -1,6 +1,7 @@
 """A keeper starts nothing for a host that is gone, and ends what it has started."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from muster.domain import presets
 from muster.infrastructure.adapters.local_process import helper, station
@@ -36,7 +38,8 @@ class Host:
             send_with(self.control, station.encode(station.FORK, 1), [end.fileno()])
 
     def run(self, keeper: socket.socket, stdin: int, *argv: str) -> None:
-        order = launch(argv, stdin, self.null)
+        # A signal that ends nobody, so that what was started can be seen to be.
+        order = evolve(launch(argv, stdin, self.null), stop_signal=signal.SIGCONT)
         send_launch(keeper, encode_request(order), order)
 
     def wait(self) -> int:

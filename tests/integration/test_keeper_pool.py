@@ -80,6 +80,7 @@ async def test_a_killed_helper_ends_the_agents(pool: KeeperPool, null: int) -> N
 
     assert (await child.gone).lost
     assert (await bystander.gone).lost
+    assert pool._idle == []
     assert leash.is_free()
     assert await (await pool.start(launch(("/bin/true",), null, null))).exited == 0
 
@@ -207,12 +208,19 @@ async def test_degraded_keepers(without: str) -> None:
 async def test_the_group_dies_at_once_with_fast_forkers(
     pool: KeeperPool, null: int
 ) -> None:
-    """A chain of processes that live for less than a look at /proc takes."""
-    loop_forever = (
-        "import os\nos.write(0, b'r')\nwhile True:\n    os.fork() and os._exit(0)"
-    )
+    """Chains of processes that live for less than a look at /proc takes."""
+    chains = """
+        import os
+        for _ in range(40):
+            if os.fork() == 0:
+                while True:
+                    os.fork() and os._exit(0)
+        os.write(0, b"r")
+        while True:
+            os.wait()
+    """
     leash = Leash()
-    argv = (sys.executable, "-I", "-S", "-c", loop_forever)
+    argv = (sys.executable, "-I", "-S", "-c", textwrap.dedent(chains))
     child = await pool.start(launch(argv, leash.end, null))
     leash.let_go()
     await leash.signs()
@@ -221,6 +229,7 @@ async def test_the_group_dies_at_once_with_fast_forkers(
 
     assert (await child.gone).unkillable == ()
     assert leash.is_free()
+    leash.close()
 
 
 async def test_no_descriptors_left(pool: KeeperPool, null: int) -> None:
