@@ -347,6 +347,34 @@ def test_unwatched_limits_are_said(cli: Cli) -> None:
     cli.run().status(0).says("limits.budget_usd is set, and this version")
 
 
+def test_flags_stand_above_the_plan_s_defaults_and_below_its_tasks(cli: Cli) -> None:
+    """What a task says of itself wins."""
+    defaults = {"tool": "claude", "policy": "patient", "model": "opus"}
+    tasks = [{"id": "a", "prompt": "x"}, {"id": "b", "prompt": "x", "tool": "sh"}]
+    cli.file("p.json", json.dumps({"defaults": defaults, "tasks": tasks}))
+    words = ["run", "p.json", "--dry-run", "--json"]
+
+    first, second = cli.args(*words, "--tool", "cat").run().status(0).document["tasks"]
+
+    assert (first["tool"], second["tool"]) == ("cat", "sh")
+    assert (first["policy"], first["model"]) == ("patient", "opus")
+
+
+def test_an_agent_that_nobody_would_be_is_refused(cli: Cli) -> None:
+    """codex would ignore the name in silence; a plain program gets it and decides."""
+    (cli.folder / "bin").mkdir()
+    codex = cli.file("bin/codex", "#!/bin/sh\necho codex\n").folder / "bin" / "codex"
+    codex.chmod(0o755)
+    cli.env(PATH=f"{codex.parent}:/usr/bin:/bin").file(
+        "p.md", "- [ ] 1. a\n  - Agent: ann\n"
+    )
+
+    ended = cli.args("run", "p.md", "--tool", "codex").run().status(2)
+    ended.says("agent 'ann' is unknown")
+    assert not cli.runs
+    cli.args("run", "p.md", "--tool", "cat").run().status(0)
+
+
 SLEEPERS = [
     {"id": f"s{n}", "prompt": "echo $$ >> pids; exec sleep 60"} for n in range(3)
 ]
