@@ -4,6 +4,9 @@ import asyncio
 from itertools import takewhile
 from typing import Protocol
 
+from muster.domain import health
+from muster.domain.spawn_policy import SpawnPolicy
+
 
 class Looked(Protocol):
     """An attempt, as far as a first look goes. Seconds."""
@@ -64,3 +67,12 @@ class FirstLooks:
             del self._rows[after]
         for attempt, due in due_now:
             attempt.first_look_now(due)
+
+
+def first_look_after(policy: SpawnPolicy, *, silent_until_done: bool) -> float:
+    """Seconds after its start before which an attempt needs no look at all."""
+    timeout = policy.timeout
+    limit = timeout.timeout if timeout.mode == "fixed" else timeout.initial_timeout
+    if policy.termination.enabled and not silent_until_done:
+        limit = min(limit, health.first_look_after(timeout, policy.termination.stall))
+    return limit

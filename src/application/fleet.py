@@ -1,13 +1,22 @@
 """The host application's handle: one fleet, its functions, its memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
-from math import ceil
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, aclosing
 from typing import Any, Literal, Self
 
 from attrs import define, evolve, field
 
+from muster.application.arguments import (
+    Config,
+    at_least_one,
+    batch_limit,
+    chosen,
+    configured,
+    length,
+    not_negative,
+    recovery_of,
+)
 from muster.application.batch import (
     BatchOptions,
     Job,
@@ -21,6 +30,7 @@ from muster.application.plan_execution import PlanExecution, PlanOptions, RunOfP
 from muster.application.ports.event_sink import EventSink
 from muster.application.ports.journal import Journal
 from muster.application.spawning import Spawning
+from muster.application.streaming import stream
 from muster.domain import presets
 from muster.domain.errors import OrchestratorError
 from muster.domain.outcome import Failure, FailureCause, SpawnResult
@@ -31,8 +41,6 @@ from muster.domain.run_report import RunReport
 from muster.domain.spawn_policy import SpawnPolicy
 from muster.domain.task import SpawnTask
 from muster.domain.tool import ToolSpec
-
-Config = Mapping[str, Any]
 
 
 @define(eq=False)
@@ -104,7 +112,7 @@ class FleetEngine:
             on_output=on_output,
             total=1,
         )
-        (result,) = await self._collect([task], _configured(options, config))
+        (result,) = await self._collect([task], configured(options, config))
         return result
 
     async def spawn_parallel(
@@ -121,15 +129,15 @@ class FleetEngine:
     ) -> list[SpawnResult]:
         """One attempt each, at most ``max_concurrent`` alive; results in input order."""
         options = BatchOptions(
-            max_concurrent=_at_least_one(max_concurrent),
+            max_concurrent=at_least_one(max_concurrent),
             tool=tool,
             model=model,
             policy=policy,
             on_progress=on_progress,
             on_output=on_output,
-            total=_length(tasks),
+            total=length(tasks),
         )
-        return await self._collect(tasks, _configured(options, config))
+        return await self._collect(tasks, configured(options, config))
 
     async def spawn_stream(
         self,
@@ -144,38 +152,22 @@ class FleetEngine:
         """Results as they come, from any iterable, in bounded memory.
 
         Starting pauses while the consumer is more than a few results behind.
-        With a ``recovery_policy`` tasks are retried. Close the iterator (or
+        After `drain` or `stop` what was begun ends, and nothing more is drawn. With a ``recovery_policy`` tasks are retried. Close the iterator (or
         exhaust it) to end what runs.
         """
         options = BatchOptions(
-            max_concurrent=_at_least_one(max_concurrent),
+            max_concurrent=at_least_one(max_concurrent),
             tool=tool,
             model=model,
             policy=policy,
             recovers=recovery_policy is not None,
             recovery=recovery_policy,
         )
-        room = asyncio.Semaphore(presets.STREAM_AHEAD + max_concurrent)
-        results: asyncio.Queue[SpawnResult | None] = asyncio.Queue()
-        batch = Spawning(
-            self._ready(), options, lambda _, result: results.put_nowait(result)
-        )
-        batch.room = room
-
-        async def feed() -> None:
-            try:
-                await batch.run(tasks)
-            finally:
-                results.put_nowait(None)
-
-        async with asyncio.TaskGroup() as group:
-            feeder = group.create_task(feed())
-            try:
-                while (result := await results.get()) is not None:
-                    room.release()
-                    yield result
-            finally:
-                feeder.cancel()
+        context = self._ready()
+        context.policy(policy)
+        async with aclosing(stream(context, options, tasks)) as results:
+            async for result in results:
+                yield result
 
     async def spawn_parallel_with_recovery(
         self,
@@ -195,20 +187,20 @@ class FleetEngine:
     ) -> list[SpawnResult]:
         """Retries, then falls back to a direct call; results in input order."""
         options = BatchOptions(
-            max_concurrent=_at_least_one(max_concurrent),
+            max_concurrent=at_least_one(max_concurrent),
             tool=tool,
             model=model,
             policy=policy,
             recovers=True,
-            recovery=recovery_policy or _recovery_of(config),
-            retries=_not_negative(max_retries),
+            recovery=recovery_policy or recovery_of(config),
+            retries=not_negative(max_retries),
             fallback=fallback_to_llm,
             on_progress=on_progress,
             on_recovery=on_recovery,
             on_output=on_output,
-            total=_length(tasks),
+            total=length(tasks),
         )
-        return await self._collect(tasks, _configured(options, config))
+        return await self._collect(tasks, configured(options, config))
 
     async def spawn_parallel_tracked(
         self,
@@ -234,25 +226,26 @@ class FleetEngine:
         rest fails with cause ``deadline``; nothing is raised.
         """
         tasks = list(tasks)
+        given = recovery_policy or recovery_of(config)
         options = BatchOptions(
-            max_concurrent=_at_least_one(max_concurrent),
+            max_concurrent=at_least_one(max_concurrent),
             tool=tool,
             model=model,
             policy=policy,
             recovers=True,
-            recovery=recovery_policy or _recovery_of(config),
-            retries=_not_negative(max_retries),
-            fallback=None if recovery_policy else fallback_to_llm,
+            recovery=given,
+            retries=not_negative(max_retries),
+            fallback=None if given else fallback_to_llm,
             stagger=stagger_delay,
             on_progress=on_progress,
             on_recovery=on_recovery,
             on_output=on_output,
             total=len(tasks),
         )
-        options = _configured(options, config)
+        options = configured(options, config)
         limit = global_timeout
         if limit is None:
-            limit = self._global_timeout(tasks, options)
+            limit = batch_limit(tasks, options, self.context.policy)
         tally = Tally(self.health_status, self.context.breaker.is_adhoc)
         loop = asyncio.get_running_loop()
         started_at = loop.time()
@@ -272,25 +265,31 @@ class FleetEngine:
         on_output: OnOutput | None = None,
     ) -> list[SpawnResult]:
         """One after the other; each prompt carries the outputs before it."""
-        results: list[SpawnResult] = []
-        for index, task in enumerate(tasks):
-            outputs = [result.output for result in results if result.success]
-            if pass_context and outputs:
-                context = "\n\n".join(outputs)
-                prompt = f"{task.prompt}\n\nPrevious context:\n{context}"
-                task = evolve(task, prompt=prompt)  # noqa: PLW2901 - the enriched task
-            result = await self.spawn(
-                task,
-                tool=tool,
-                model=model,
-                policy=policy,
-                config=config,
-                on_output=on_output,
-            )
-            results.append(evolve(result, task_index=index))
-            if stop_on_failure and not result.success:
-                break
-        return results
+        found: dict[int, SpawnResult] = {}
+
+        def following() -> Iterator[SpawnTask]:
+            # Drawn one by one: each is made when the one before has its result.
+            for task in tasks:
+                outputs = [each.output for each in found.values() if each.success]
+                if stop_on_failure and len(outputs) < len(found):
+                    return
+                if pass_context and outputs:
+                    context = "\n\n".join(outputs)
+                    prompt = f"{task.prompt}\n\nPrevious context:\n{context}"
+                    yield evolve(task, prompt=prompt)
+                else:
+                    yield task
+
+        options = BatchOptions(
+            max_concurrent=1,
+            tool=tool,
+            model=model,
+            policy=policy,
+            on_output=on_output,
+            total=length(tasks),
+        )
+        options = configured(options, config)
+        return await self._collect(following(), options, found=found)
 
     async def run_plan(
         self,
@@ -318,13 +317,13 @@ class FleetEngine:
         ``journal`` each result is durable before anybody sees it.
         """
         options = BatchOptions(
-            max_concurrent=_at_least_one(max_concurrent),
+            max_concurrent=at_least_one(max_concurrent),
             tool=tool,
             model=model,
             policy=policy,
             recovers=True,
             recovery=recovery_policy,
-            retries=_not_negative(max_retries),
+            retries=not_negative(max_retries),
             fallback=None if recovery_policy else fallback_to_llm,
             on_progress=on_progress,
         )
@@ -332,9 +331,10 @@ class FleetEngine:
         context.policy(policy)
         if journal is not None:
             context = context.for_run(journal, sink)
-        chosen = None if only is None else frozenset(only)
+        elif sink is not None:
+            context = context.with_sink(sink)
         plan_options = PlanOptions(
-            only=chosen,
+            only=chosen(plan, only),
             waves=waves,
             fail_fast=fail_fast,
             on_dependency_failure=on_dependency_failure,
@@ -351,8 +351,9 @@ class FleetEngine:
         *,
         books: Tally | None = None,
         limit: float | None = None,
+        found: dict[int, SpawnResult] | None = None,
     ) -> list[SpawnResult]:
-        found: dict[int, SpawnResult] = {}
+        found = {} if found is None else found
 
         def deliver(job: Job, result: SpawnResult) -> None:
             found[job.index] = result
@@ -384,54 +385,3 @@ class FleetEngine:
                 "loop (`async with Fleet.open()`)"
             )
         return self.context
-
-    def _global_timeout(
-        self, tasks: Sequence[SpawnTask], options: BatchOptions
-    ) -> float:
-        if not tasks:
-            return 0.0
-        context = self.context
-        longest = max(
-            task.timeout
-            or context.policy(task.policy or options.policy).timeout.hard_limit
-            for task in tasks
-        )
-        waves = ceil(len(tasks) / options.max_concurrent)
-        stagger = options.stagger * len(tasks)
-        return longest * presets.GLOBAL_TIMEOUT_FACTOR * waves + stagger
-
-
-def _at_least_one(max_concurrent: int) -> int:
-    if isinstance(max_concurrent, bool) or max_concurrent < 1:
-        problem = f"max_concurrent must be at least 1, not {max_concurrent!r}"
-        raise ValueError(problem)
-    return max_concurrent
-
-
-def _not_negative(retries: int | None) -> int | None:
-    if retries is not None and retries < 0:
-        problem = f"max_retries must be at least 0, not {retries!r}"
-        raise ValueError(problem)
-    return retries
-
-
-def _length(tasks: Iterable[SpawnTask]) -> int | None:
-    return len(tasks) if isinstance(tasks, Sequence) else None
-
-
-def _recovery_of(config: Config | None) -> RecoveryPolicy | None:
-    spawner = (config or {}).get("spawner")
-    if not isinstance(spawner, Mapping) or "recovery" not in spawner:
-        return None
-    return RecoveryPolicy.from_config(config or {})
-
-
-def _configured(options: BatchOptions, config: Config | None) -> BatchOptions:
-    if not config:
-        return options
-    return evolve(
-        options,
-        tool=options.tool or config.get("tool"),
-        model=options.model or config.get("model"),
-        policy=options.policy or config.get("policy"),
-    )

@@ -74,6 +74,12 @@ class FleetContext:
         run.wants_output = self.wants_output or sink is not None
         return run
 
+    def with_sink(self, sink: EventSink) -> Self:
+        """The same fleet, telling another sink."""
+        run = copy(self)
+        run.sink, run.wants_output = sink, True
+        return run
+
     def policy(self, policy: SpawnPolicy | str | None) -> SpawnPolicy:
         """The policy meant; `UnknownPresetError` lists the names that exist."""
         if isinstance(policy, SpawnPolicy):

@@ -90,6 +90,8 @@ class Narrator:
 
     def refused(self, lane: Lane, refusal: Wait | Parked, now: float) -> None:
         """A lane lets nobody in. Every waiting task is refused the same way: told once."""
+        if self.fleet.sink is None:
+            return
         news = (lane.name, refusal.reason)
         told_at = self._refusals.get(news)
         if told_at is not None and now - told_at < presets.LANE_NEWS:

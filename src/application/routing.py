@@ -4,9 +4,9 @@ from attrs import define, field
 
 from muster.application import recovery
 from muster.application.batch import BatchOptions, Route
+from muster.application.first_looks import first_look_after
 from muster.application.fleet_context import FleetContext
 from muster.application.personas import persona_for
-from muster.application.supervision import first_look_after
 from muster.domain import presets
 from muster.domain.classification import LineWatch
 from muster.domain.spawn_policy import SpawnPolicy

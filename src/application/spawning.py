@@ -11,21 +11,23 @@ from math import inf
 from attrs import define, evolve, field
 
 from muster.application import recovery
+from muster.application.attempts import attempt_of, request_of, too_late
 from muster.application.batch import BatchObserver, BatchOptions, Job, Route
 from muster.application.concurrency import JobQueue, max_waiting, work_off
 from muster.application.fleet_context import FleetContext
+from muster.application.gates import Gates
 from muster.application.narration import Narrator
-from muster.application.ports.journal import Journal
+from muster.application.recording import Recorder
 from muster.application.results import attempt_record, failed_result, result_of
 from muster.application.routing import Routes
 from muster.application.supervision import Attempt
 from muster.domain import presets
-from muster.domain.admission import Blocked, Outcome
+from muster.domain.admission import Blocked
 from muster.domain.errors import JournalError, MusterError, ToolNotFoundError
 from muster.domain.lane import Admitted, Lane, Parked, Wait
 from muster.domain.outcome import Failure, FailureCause, SpawnResult
 from muster.domain.recovery import RecoveryState, RecoveryStateMachine
-from muster.domain.task import AgentRequest, SpawnTask
+from muster.domain.task import SpawnTask
 
 Deliver = Callable[[Job, SpawnResult], None]
 
@@ -49,13 +51,19 @@ class Spawning:
     _running: set[Job] = field(factory=set, init=False)
     _routes: Routes = field(init=False)
     _stopped: Failure | None = field(default=None, init=False)
+    _recorder: Recorder = field(init=False)
+    _gates: Gates = field(init=False)
+    _wants_output: bool = field(default=False, init=False)
     _error: Exception | None = field(default=None, init=False)
-    _unrecorded: list[SpawnResult] = field(factory=list, init=False)
     _breathless: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._narrator = Narrator(self.fleet, self.options, self.books)
         self._is_told = self._narrator.has_listeners
+        on_output = self.options.on_output
+        self._wants_output = on_output is not None or self.fleet.wants_output
+        self._recorder = Recorder(self.fleet)
+        self._gates = Gates(self.fleet)
         self._routes = Routes(self.fleet, self.options)
         workers = self.options.max_concurrent
         self._queue = JobQueue(
@@ -77,8 +85,6 @@ class Spawning:
             await work_off(self._queue, self._advance, workers)
         finally:
             self.fleet.active.discard(self)
-        if isinstance(self._error, JournalError):
-            self._error.unrecorded = tuple(self._unrecorded)
         if self._error is not None:
             raise self._error
 
@@ -137,7 +143,7 @@ class Spawning:
     async def _mishap(self, job: Job, error: Exception) -> None:
         cause, text = FailureCause.UNKNOWN, str(error)
         if isinstance(error, JournalError):
-            self._break_off(error, "nothing can be recorded")
+            self._break_off(self._recorder.fail(error), "nothing can be recorded")
         elif isinstance(error, ToolNotFoundError):
             cause = FailureCause.TOOL_NOT_FOUND
         elif not isinstance(error, MusterError):
@@ -166,7 +172,7 @@ class Spawning:
         ticket = None
         now = self._loop.time() if job.deadline_at != inf else 0.0
         if now >= job.deadline_at:
-            await self._fail(job, _too_late(job))
+            await self._fail(job, too_late(job))
             return
         if route.lane is not None:
             ticket = await self._admitted(job, route.lane)
@@ -175,7 +181,7 @@ class Spawning:
         elif job.agent is not None:
             # A batch without recovery makes its one attempt even at an open
             # circuit, but what it learns counts.
-            self._blocked(job, route)
+            self._gates.pass_circuit(job, route)
         attempt = await self._attempt(job, route, ticket)
         if attempt.failure is not None:
             await self._after_failure(job, attempt.failure)
@@ -184,21 +190,17 @@ class Spawning:
         await self._end(job, result_of(job, attempt, took))
 
     async def _admitted(self, job: Job, lane: Lane) -> Admitted | None:
-        admission = self.fleet.lanes.admit(lane)
-        if not isinstance(admission, Admitted) and self._is_told:
-            self._narrator.refused(lane, admission, self._loop.time())
-        if isinstance(admission, Wait):
-            self._wait(job, lane, admission)
+        answer = self._gates.admit(job, job.way, lane)
+        if isinstance(answer, Admitted):
+            return await self._announced(job, answer)
+        if isinstance(answer, Blocked):
+            await self._pass_by(job, answer)
             return None
-        if isinstance(admission, Parked):
-            await self._park(job, admission)
-            return None
-        blocked = self._blocked(job, job.way)
-        if blocked is None:
-            return admission
-        not_started = Failure(FailureCause.CANCELLED, "not started")
-        self.fleet.lanes.settle(lane, admission, not_started)
-        await self._pass_by(job, blocked)
+        self._narrator.refused(lane, answer, self._loop.time())
+        if isinstance(answer, Parked):
+            await self._park(job, answer)
+        else:
+            self._wait(job, lane, answer)
         return None
 
     def _wait(self, job: Job, lane: Lane, wait: Wait) -> None:
@@ -224,18 +226,6 @@ class Spawning:
             )
         await self._fail(job, failure)
 
-    def _blocked(self, job: Job, route: Route) -> Blocked | None:
-        if job.agent is None or not route.policy.breaker_enabled:
-            return None
-        breaker, now = self.fleet.breaker, self.fleet.clock.monotonic()
-        if job.task.is_spawn:
-            breaker.mark_as_adhoc(job.agent)
-        answer = breaker.admit(job.agent, now, job.permit, lease=route.probe_lease)
-        if isinstance(answer, Blocked):
-            return answer
-        job.permit = answer
-        return None
-
     async def _pass_by(self, job: Job, blocked: Blocked) -> None:
         self._narrator.blocked(job, blocked.reason)
         failure = Failure(
@@ -258,7 +248,8 @@ class Spawning:
         fleet = self.fleet
         number = len(job.attempts) + 1
         started_at = fleet.clock.epoch()
-        attempt = job.running = self._supervised(job, route)
+        observer = self._narrator.observer(job) if self._is_told else None
+        attempt = job.running = attempt_of(job, route, fleet, observer)
         if job.machine is not None:
             recovery.start(job.machine)
         is_over = False
@@ -266,7 +257,8 @@ class Spawning:
             self._running.add(job)
             if self._is_told:
                 self._narrator.starting(job, number)
-            await attempt.run(route.orchestrator, self._request(job, route, number))
+            request = request_of(job, route, fleet, wants_output=self._wants_output)
+            await attempt.run(route.orchestrator, request)
             is_over = True
         finally:
             self._running.discard(job)
@@ -274,7 +266,7 @@ class Spawning:
             heard = is_over and not attempt.was_refused
             failure = attempt.failure if heard else _INTERRUPTED
             if failure or ticket or job.agent:
-                self._settle(job, ticket, failure)
+                self._gates.settle(job, ticket, failure)
         job.last = attempt
         job.attempts += (attempt_record(job, attempt, number, started_at),)
         if attempt.failure is not None:
@@ -287,60 +279,6 @@ class Spawning:
         job.last_failure = failure
         if job.first_failed_at is None:
             job.first_failed_at = self._loop.time()
-
-    def _request(self, job: Job, route: Route, number: int) -> AgentRequest:
-        task, fleet = job.task, self.fleet
-        path = None
-        if fleet.journal is not None and task.task_id:
-            path = fleet.journal.output_path(task.task_id)
-        return AgentRequest(
-            job.agent_id,
-            prompt=route.persona + task.prompt if job.agent else task.prompt,
-            request_id=task.task_id,
-            agent=job.agent,
-            tool=route.spec,
-            model=route.model,
-            cwd=task.cwd,
-            env=task.env,
-            task_id=task.task_id,
-            run_id=fleet.run_id,
-            attempt=number,
-            session_id=job.session_id,
-            output_path=path,
-            grace=route.policy.termination.grace,
-            wants_output=self.options.on_output is not None or fleet.wants_output,
-        )
-
-    def _supervised(self, job: Job, route: Route) -> Attempt:
-        spec = route.spec
-        return Attempt(
-            policy=route.policy,
-            first_look=route.first_look,
-            deadline_at=job.deadline_at,
-            deadline_failure=None if job.deadline_at == inf else _too_late(job),
-            judges_stderr=spec.output == "text",
-            silent_until_done=spec.silent_until_done,
-            observer=self._narrator.observer(job) if self._is_told else None,
-            looks=self.fleet.first_looks,
-        )
-
-    def _settle(
-        self, job: Job, ticket: Admitted | None, failure: Failure | None
-    ) -> None:
-        fleet, route = self.fleet, job.way
-        if route.lane is not None and ticket is not None:
-            fleet.lanes.settle(route.lane, ticket, failure)
-        elif failure is not None and failure.cause is FailureCause.RATE_LIMIT:
-            lane = fleet.lanes.lane(route.spec, route.model)
-            fleet.lanes.note(
-                lane, retry_after=failure.retry_after, resets_at=failure.resets_at
-            )
-        if job.agent is None:
-            return
-        now = fleet.clock.monotonic()
-        if job.permit is not None:
-            verdict = Outcome.SUCCESS if failure is None else failure.cause
-            fleet.breaker.settle(job.permit, verdict, now)
 
     # --- what follows -----------------------------------------------------------
 
@@ -417,56 +355,15 @@ class Spawning:
             )
         journal = self.fleet.journal
         try:
-            if journal is None or await self._is_recorded(journal, result):
-                self._count(job, result)
+            if journal is None or await self._recorder.record(journal, result):
+                self._recorder.count(job, result, self._loop.time())
                 self.deliver(job, result)
                 if self._is_told:
                     self._narrator.ended(job, result)
+            elif self._recorder.error is not None:
+                self._break_off(self._recorder.error, "results can't be recorded")
         finally:
             self._queue.finish()
-
-    async def _is_recorded(self, journal: Journal, result: SpawnResult) -> bool:
-        if not isinstance(self._error, JournalError):
-            try:
-                await journal.record(result)
-            except JournalError as error:
-                self._break_off(error, "results can't be recorded")
-            except Exception as error:  # noqa: BLE001 - however it breaks, it is broken
-                broken = JournalError(f"{type(error).__name__}: {error}")
-                broken.__cause__ = error
-                self._break_off(broken, "results can't be recorded")
-            else:
-                return True
-        if result.attempts:
-            self._unrecorded.append(result)
-        return False
-
-    def _count(self, job: Job, result: SpawnResult) -> None:
-        attempts = job.attempts
-        if result.success and len(attempts) == 1:
-            self.fleet.metrics.record_at_once()
-            return
-        first = attempts[0].failure if attempts else result.failure
-        took = 0.0
-        if job.first_failed_at is not None:
-            took = self._loop.time() - job.first_failed_at
-        self.fleet.metrics.record(
-            success=result.success,
-            attempts=len(attempts),
-            retries=result.retry_count,
-            used_fallback=result.fallback,
-            cause=first.cause if first else None,
-            recovery_seconds=took,
-        )
-
-
-def _too_late(job: Job) -> Failure:
-    limit = job.task.timeout or 0.0
-    return Failure(
-        FailureCause.DEADLINE,
-        f"Deadline: not done within {limit:g} s",
-        detection_time_ms=limit * 1000,
-    )
 
 
 _INTERRUPTED = Failure(FailureCause.CANCELLED, "cancelled")

@@ -15,9 +15,10 @@ from attrs import define, evolve, field
 from muster.application.first_looks import FirstLooks
 from muster.application.observer import Observer
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
+from muster.application.verdicts import STRAY, failure_of, timed_out
 from muster.domain import health, presets
 from muster.domain.classification import LineWatch
-from muster.domain.errors import AgentInvocationError, SystemHaltedError
+from muster.domain.errors import AgentInvocationError
 from muster.domain.events import (
     AgentEnded,
     AgentEvent,
@@ -97,7 +98,7 @@ class Attempt:
             self._close()
             if self._task.cancelling() > self._cancelling:
                 raise
-            self.failure = self._verdict or _STRAY
+            self.failure = self._verdict or STRAY
         except Exception as error:  # noqa: BLE001 - one task's trouble stays its own
             self._take_in(error)
         finally:
@@ -114,7 +115,7 @@ class Attempt:
 
     def _take_in(self, error: Exception) -> None:
         # What we saw first is the reason, though it ended in that very moment.
-        self.failure = self._verdict or _failure_of(error)
+        self.failure = self._verdict or failure_of(error)
         if isinstance(error, AgentInvocationError) and self.ended is None:
             self.ended = error.ended
 
@@ -263,11 +264,7 @@ class Attempt:
         heard_at = deadline.due if self.silent_until_done else self._heard_at
         if not deadline.reached(now, heard_at):
             return None
-        return Failure(
-            FailureCause.TIMEOUT,
-            f"Timed out after {deadline.allowed:g} s",
-            detection_time_ms=(now - self._started_at) * 1000,
-        )
+        return timed_out(deadline.allowed, now - self._started_at)
 
     def _unhealthy(self, now: float) -> Failure | None:
         silence = self._health
@@ -394,27 +391,3 @@ class Attempt:
         if self.ended is None or at_last:
             self._verdict = failure
             self._task.cancel()
-
-
-def first_look_after(policy: SpawnPolicy, *, silent_until_done: bool) -> float:
-    """Seconds after its start before which an attempt needs no look at all."""
-    timeout = policy.timeout
-    limit = timeout.timeout if timeout.mode == "fixed" else timeout.initial_timeout
-    if policy.termination.enabled and not silent_until_done:
-        limit = min(limit, health.first_look_after(timeout, policy.termination.stall))
-    return limit
-
-
-def _failure_of(error: Exception) -> Failure:
-    if isinstance(error, AgentInvocationError):
-        return error.failure
-    if isinstance(error, SystemHaltedError):
-        return Failure(FailureCause.HALTED, str(error))
-    text = str(error) or "no message"
-    return Failure(FailureCause.UNKNOWN, f"{type(error).__name__}: {text}")
-
-
-_STRAY = Failure(
-    FailureCause.UNKNOWN,
-    "CancelledError: the agent was cancelled from within, by something it waited for",
-)

@@ -45,6 +45,18 @@ def topological(dependencies: Dependencies) -> list[str]:
     return [node for wave in waves(dependencies) for node in wave]
 
 
+def ancestors(dependencies: Dependencies, node: str) -> set[str]:
+    """All that ``node`` waits for, directly or not."""
+    found: set[str] = set()
+    waiting = list(dependencies[node])
+    while waiting:
+        need = waiting.pop()
+        if need not in found:
+            found.add(need)
+            waiting.extend(dependencies[need])
+    return found
+
+
 def find_cycle(dependencies: Dependencies) -> tuple[str, ...] | None:
     """One cycle as a path along "waits for", its first node repeated last, or None."""
     ordered = set(topological(dependencies))

@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 from muster.domain import presets
 from muster.domain.outcome import SpawnResult
 
-_PLACE = re.compile(r"\{\{\s*task\.([^{}\s]+?)\.output\s*\}\}")
+_PLACE = re.compile(r"\{\{\s*task\.([^{}\n]+?)\.output\s*\}\}")
+
+
+def placed(prompt: str) -> frozenset[str]:
+    """The ids whose output a prompt places by hand."""
+    return frozenset(_PLACE.findall(prompt))
 
 
 def prompt_with_context(
@@ -14,10 +19,11 @@ def prompt_with_context(
 ) -> str:
     """The prompt, with ``{{task.ID.output}}`` filled and the other dependencies before it.
 
-    A dependency that is placed by hand is not told twice. Outputs are delimited
-    as data and bounded; a placed task without a result becomes an empty text.
+    A success that is placed by hand is not told twice. Outputs are delimited as
+    data and bounded. A dependency without a result (it is ticked off, or was not
+    asked for) has not failed: it is left out, and its place becomes an empty text.
     """
-    placed = set(_PLACE.findall(prompt))
+    by_hand = placed(prompt)
     filled = _PLACE.sub(lambda place: _output(results.get(place[1])), prompt)
     told = [task_id for task_id in depends if task_id not in placed]
     known = [task_id for task_id in told if task_id in results]
@@ -37,21 +43,17 @@ def bounded(text: str, path: str | None = None) -> str:
     return f"{head}\n[... {len(data) - limit} bytes left out{where} ...]\n{tail}"
 
 
-def _context(depends: Sequence[str], results: Mapping[str, SpawnResult]) -> str:
-    good = [each for each in depends if each in results and results[each].success]
-    lines = [f"Previous context ({len(good)}/{len(depends)} dependencies):"]
-    for task_id in depends:
-        result = results.get(task_id)
-        if result is None:
-            continue
+def _context(told: Mapping[str, SpawnResult]) -> str:
+    failed = sum(not result.success for result in told.values())
+    lines = [f"Previous context ({len(told) - failed}/{len(told)} dependencies):"]
+    for task_id, result in told.items():
         if result.success:
             lines.append(f"✓ [{task_id}]: {_output(result)}")
         else:
             lines.append(f"✗ [{task_id}]: FAILED - {bounded(result.error or '')}")
-    failed = len(depends) - len(good)
     if failed:
         lines.append(
-            f"WARNING: {failed}/{len(depends)} dependencies failed. "
+            f"WARNING: {failed}/{len(told)} dependencies failed. "
             "Proceed with available context."
         )
     return "\n".join(lines)

@@ -1,0 +1,84 @@
+"""What hosts pass to the functions of a fleet, checked and turned into options."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import ceil
+from typing import Any
+
+from attrs import evolve
+
+from muster.application.batch import BatchOptions
+from muster.domain import presets
+from muster.domain.plan import Plan
+from muster.domain.recovery_policy import RecoveryPolicy
+from muster.domain.spawn_policy import SpawnPolicy
+from muster.domain.task import SpawnTask
+
+Config = Mapping[str, Any]
+
+
+def at_least_one(max_concurrent: int) -> int:
+    """The number, or a `ValueError` at once instead of a batch that never starts."""
+    if isinstance(max_concurrent, bool) or max_concurrent < 1:
+        problem = f"max_concurrent must be at least 1, not {max_concurrent!r}"
+        raise ValueError(problem)
+    return max_concurrent
+
+
+def not_negative(retries: int | None) -> int | None:
+    """The number, or a `ValueError`."""
+    if retries is not None and retries < 0:
+        problem = f"max_retries must be at least 0, not {retries!r}"
+        raise ValueError(problem)
+    return retries
+
+
+def length(tasks: Iterable[SpawnTask]) -> int | None:
+    """How many tasks there are, where that can be told without reading them."""
+    return len(tasks) if isinstance(tasks, Sequence) else None
+
+
+def recovery_of(config: Config | None) -> RecoveryPolicy | None:
+    """The recovery policy of a call's ``config``, if it names one."""
+    spawner = (config or {}).get("spawner")
+    if not isinstance(spawner, Mapping) or "recovery" not in spawner:
+        return None
+    return RecoveryPolicy.from_config(config or {})
+
+
+def configured(options: BatchOptions, config: Config | None) -> BatchOptions:
+    """The options with what ``config`` says where neither call nor task say it."""
+    if not config:
+        return options
+    return evolve(
+        options,
+        default_tool=config.get("tool"),
+        default_model=config.get("model"),
+        policy=options.policy or config.get("policy"),
+    )
+
+
+def chosen(plan: Plan, only: Iterable[str] | None) -> frozenset[str] | None:
+    """The ids to run. Raises `PlanError` for one that the plan does not have."""
+    if only is None:
+        return None
+    ids = frozenset((only,) if isinstance(only, str) else only)
+    for unknown in sorted(ids - {task.id for task in plan.tasks}):
+        plan.task(unknown)
+    return ids
+
+
+def batch_limit(
+    tasks: Sequence[SpawnTask],
+    options: BatchOptions,
+    policy_of: Callable[[SpawnPolicy | str | None], SpawnPolicy],
+) -> float:
+    """Seconds that a batch may take: its longest task x 1.5 per wave, and the stagger."""
+    if not tasks:
+        return 0.0
+    longest = max(
+        task.timeout or policy_of(task.policy or options.policy).timeout.hard_limit
+        for task in tasks
+    )
+    waves = ceil(len(tasks) / options.max_concurrent)
+    stagger = options.stagger * len(tasks)
+    return longest * presets.GLOBAL_TIMEOUT_FACTOR * waves + stagger

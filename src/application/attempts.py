@@ -1,0 +1,64 @@
+"""Prepares one attempt of a job: what is asked of the agent, and who watches it."""
+
+from math import inf
+
+from muster.application.batch import Job, Route
+from muster.application.fleet_context import FleetContext
+from muster.application.observer import Observer
+from muster.application.supervision import Attempt
+from muster.domain.outcome import Failure, FailureCause
+from muster.domain.task import AgentRequest
+
+
+def attempt_of(
+    job: Job, route: Route, fleet: FleetContext, observer: Observer | None
+) -> Attempt:
+    """The next attempt of a job, not begun."""
+    spec = route.spec
+    return Attempt(
+        policy=route.policy,
+        first_look=route.first_look,
+        deadline_at=job.deadline_at,
+        deadline_failure=None if job.deadline_at == inf else too_late(job),
+        judges_stderr=spec.output == "text",
+        silent_until_done=spec.silent_until_done,
+        observer=observer,
+        looks=fleet.first_looks,
+    )
+
+
+def request_of(
+    job: Job, route: Route, fleet: FleetContext, *, wants_output: bool
+) -> AgentRequest:
+    """What the orchestrator gets."""
+    task = job.task
+    path = None
+    if fleet.journal is not None and task.task_id:
+        path = fleet.journal.output_path(task.task_id)
+    return AgentRequest(
+        job.agent_id,
+        prompt=route.persona + task.prompt if job.agent else task.prompt,
+        request_id=task.task_id,
+        agent=job.agent,
+        tool=route.spec,
+        model=route.model,
+        cwd=task.cwd,
+        env=task.env,
+        task_id=task.task_id,
+        run_id=fleet.run_id,
+        attempt=len(job.attempts) + 1,
+        session_id=job.session_id,
+        output_path=path,
+        grace=route.policy.termination.grace,
+        wants_output=wants_output,
+    )
+
+
+def too_late(job: Job) -> Failure:
+    """The task's own time is over."""
+    limit = job.task.timeout or 0.0
+    return Failure(
+        FailureCause.DEADLINE,
+        f"Deadline: not done within {limit:g} s",
+        detection_time_ms=limit * 1000,
+    )
