@@ -27,7 +27,8 @@ class BatchOptions:
     """How a batch runs. ``recovery=None`` makes exactly one attempt per task.
 
     ``retries`` and ``fallback`` override what the recovery policy says;
-    ``total`` is the number of tasks where it is known.
+    ``total`` is the number of tasks where it is known. ``tool`` and ``model`` win
+    over what a task says, ``default_tool`` and ``default_model`` don't.
     """
 
     max_concurrent: int

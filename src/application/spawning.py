@@ -192,7 +192,7 @@ class Spawning:
     async def _admitted(self, job: Job, lane: Lane) -> Admitted | None:
         answer = self._gates.admit(job, job.way, lane)
         if isinstance(answer, Admitted):
-            return await self._announced(job, answer)
+            return answer
         if isinstance(answer, Blocked):
             await self._pass_by(job, answer)
             return None

@@ -25,9 +25,13 @@ def prompt_with_context(
     """
     by_hand = placed(prompt)
     filled = _PLACE.sub(lambda place: _output(results.get(place[1])), prompt)
-    told = [task_id for task_id in depends if task_id not in placed]
-    known = [task_id for task_id in told if task_id in results]
-    return f"{_context(told, results)}\n\n{filled}" if known else filled
+    told = {
+        task_id: result
+        for task_id in depends
+        if (result := results.get(task_id)) is not None
+        and not (result.success and task_id in by_hand)
+    }
+    return f"{_context(told)}\n\n{filled}" if told else filled
 
 
 def bounded(text: str, path: str | None = None) -> str:
