@@ -88,6 +88,7 @@ class LocalProcessOrchestrator:
         try:
             await self._containment.aclose()
         finally:
+            self._scratch.readiness.close()
             self._private.remove()
 
     def _prepare(self, request: AgentRequest) -> Launching:

@@ -11,15 +11,17 @@ from typing import Protocol
 
 from muster.domain import presets
 from muster.infrastructure.adapters.local_process.capture import Capture
+from muster.infrastructure.adapters.local_process.readiness import Readiness
 from muster.infrastructure.adapters.local_process.spool import Spool
 
 
 class Scratch:
-    """One buffer for all streams: a callback fills it, hands it on and is done."""
+    """What all streams share. One buffer: a callback fills it, hands it on, is done."""
 
-    __slots__ = ("buffers", "view")
+    __slots__ = ("buffers", "readiness", "view")
 
     def __init__(self, size: int = presets.READ_BYTES) -> None:
+        self.readiness = Readiness()
         self.view = memoryview(bytearray(size))
         self.buffers = [self.view]  # as `os.readv` wants it
 
@@ -71,7 +73,6 @@ class PipeReader:
         "_capture",
         "_fd",
         "_listener",
-        "_loop",
         "_scratch",
         "_stream",
         "_wide",
@@ -93,7 +94,6 @@ class PipeReader:
         self._stream = stream
         self._listener = listener
         self._scratch = scratch
-        self._loop = asyncio.get_running_loop()
         self._capture: Capture | None = None
         self.at_end = False
 
@@ -107,24 +107,25 @@ class PipeReader:
 
     def start(self) -> None:
         """See `Source`."""
-        self._loop.add_reader(self._fd, self._read)
+        self._scratch.readiness.add(self._fd, self)
 
     def drain(self) -> None:
         """See `Source`. An escaped writer is not waited for: two wake-ups' worth."""
         if not self.at_end:
-            self._read()
+            self.ready()
         if not self.at_end:
-            self._read()
+            self.ready()
 
     def close(self) -> None:
         """See `Source`."""
         if self._fd >= 0:
-            self._loop.remove_reader(self._fd)
+            self._scratch.readiness.remove(self._fd)
             os.close(self._fd)
             self._fd = -1
         self.at_end = True
 
-    def _read(self) -> None:
+    def ready(self) -> None:
+        """See `Waiter`."""
         # Moving the bytes to the spool with splice(2), unseen, was measured: it costs
         # the same CPU, since the file's pages have to be filled anyway.
         budget = presets.WAKE_UP_BYTES
