@@ -1,5 +1,6 @@
 """Where settings come from: files found around a folder, variables, flags."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -67,6 +68,15 @@ def user_file(environ: Mapping[str, str]) -> Path | None:
     return home / ".config" / USER_FILE if home.is_absolute() else None
 
 
+def here() -> Path:
+    """The present folder; one that was deleted goes by the name that the system gives it."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        gone = Path("/proc/self/cwd")
+        return gone.readlink() if gone.is_symlink() else Path("/")
+
+
 def find_project(cwd: Path, environ: Mapping[str, str]) -> Project:
     """The nearest folder with settings, else the one that git or ``.muster`` marks.
 
@@ -78,7 +88,7 @@ def find_project(cwd: Path, environ: Mapping[str, str]) -> Project:
     for folder in _search_path(cwd, environ):
         for name in (FILE, PYPROJECT):
             file = folder / name
-            if file.exists() and (name == FILE or _is_ours(file)):
+            if _is_there(file) and (name == FILE or _is_ours(file)):
                 return Project(folder, file)
         if marked is None and _is_marked(folder):
             marked = folder
@@ -184,7 +194,7 @@ def _put(values: dict[str, Any], path: Key, value: Any) -> None:
 def _search_path(cwd: Path, environ: Mapping[str, str]) -> list[Path]:
     upwards = [cwd, *cwd.parents]
     for place, folder in enumerate(upwards):
-        if (folder / ".git").exists():
+        if _is_there(folder / ".git"):
             return upwards[: place + 1]
     home = Path(environ.get("HOME") or "/")
     if home != Path("/") and home in upwards:
@@ -193,7 +203,12 @@ def _search_path(cwd: Path, environ: Mapping[str, str]) -> list[Path]:
 
 
 def _is_marked(folder: Path) -> bool:
-    return (folder / ".git").exists() or (folder / DATA_FOLDER).is_dir()
+    return _is_there(folder / ".git") or os.path.isdir(folder / DATA_FOLDER)  # noqa: PTH112
+
+
+def _is_there(file: Path) -> bool:
+    # Path.exists raises where a folder above may not be entered.
+    return os.path.exists(file)  # noqa: PTH110
 
 
 def _is_ours(file: Path) -> bool:

@@ -103,7 +103,7 @@ class Settings:
         ``flags`` by dotted key (``{"limits.minutes": 5}``); None is not given.
         """
         environ = os.environ if environ is None else environ
-        folder = Path(cwd or Path.cwd()).absolute()
+        folder = Path(cwd or sources.here()).absolute()
         project = sources.find_project(folder, environ)
         files = []
         user_file = sources.user_file(environ)
@@ -134,7 +134,7 @@ class Settings:
         if value is None:
             return cls.load(cwd, environ)
         environ = os.environ if environ is None else environ
-        folder = Path(cwd or Path.cwd()).absolute()
+        folder = Path(cwd or sources.here()).absolute()
         if isinstance(value, str | os.PathLike):
             layer = sources.file_layer(Path(value).absolute())
         else:

@@ -34,11 +34,11 @@ async def fleet(
     async with Fleet.open(settings, environ=environ) as opened:
         yield opened
         assert opened.context.active == set()
-    assert problems == []
+    assert problems == [], problems
     due = loop.time() + _BACK_TO_NORMAL
     while _belongings() != before and loop.time() < due:  # noqa: ASYNC110 - no event says so
         await asyncio.sleep(0.02)
-    assert _belongings() == before
+    assert _belongings() == before, (_belongings(), before)
 
 
 def _belongings() -> tuple[int, list[int], int]:
@@ -83,8 +83,7 @@ def host(source: str, *, env: dict[str, str] | None = None, **run: Any) -> str:
     ``source`` finds asyncio, os, sys, time, `muster` and this module as ``weather``.
     """
     done = run_host(source, env=env, **run)
-    assert done.stderr == ""
-    assert done.returncode == 0
+    assert (done.stderr, done.returncode) == ("", 0), done.stderr[-3000:]
     return done.stdout
 
 

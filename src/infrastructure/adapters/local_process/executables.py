@@ -44,7 +44,7 @@ class Executables:
         key = (command, cwd, path)
         found = self._found.get(key)
         if found is None:
-            base = os.path.abspath(cwd or ".")  # noqa: PTH100 - links stay links
+            base = _absolute(cwd)
             found = self._found[key] = _search(command, base, path)
         return found
 
@@ -101,6 +101,13 @@ def _search(command: str, base: str, path: str) -> str:
             raise NotExecutable(command, problem)
         return file
     return _on_path(command, base, path)
+
+
+def _absolute(cwd: str | None) -> str:
+    try:
+        return os.path.abspath(cwd or ".")  # noqa: PTH100 - links stay links
+    except FileNotFoundError:  # the present folder was deleted
+        return "/"
 
 
 def _is_name(command: str) -> bool:
