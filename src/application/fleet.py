@@ -29,6 +29,7 @@ from muster.application.fleet_context import FleetContext
 from muster.application.plan_execution import PlanExecution, PlanOptions, RunOfPlan
 from muster.application.ports.event_sink import EventSink
 from muster.application.ports.journal import Journal
+from muster.application.resumption import identify
 from muster.application.spawning import Spawning
 from muster.application.streaming import stream
 from muster.domain import presets
@@ -308,13 +309,17 @@ class FleetEngine:
         model: str | None = None,
         policy: SpawnPolicy | str | None = None,
         journal: Journal | None = None,
+        known: Mapping[str, SpawnResult] | None = None,
+        estimates: Mapping[str, float] | None = None,
         sink: EventSink | None = None,
         on_progress: OnProgress | None = None,
     ) -> RunReport:
         """Runs a plan as dataflow, with recovery; every task that is run has a result.
 
         ``deadline`` in seconds ends the run; what is finished is kept. With a
-        ``journal`` each result is durable before anybody sees it.
+        ``journal`` each result is durable before anybody sees it. ``known`` are
+        results from before, by task id: those tasks are not run, and their results
+        are part of the report. ``estimates`` in seconds by id say what takes long.
         """
         options = BatchOptions(
             max_concurrent=at_least_one(max_concurrent),
@@ -338,8 +343,14 @@ class FleetEngine:
             waves=waves,
             fail_fast=fail_fast,
             on_dependency_failure=on_dependency_failure,
+            estimates=estimates or {},
         )
-        execution = PlanExecution(context, plan, plan_options, options)
+        log = context.attempt_log
+        if log is not None and log.identities is None:
+            log.identities = identify(plan, context, tool=tool, model=model)
+        execution = PlanExecution(
+            context, plan, plan_options, options, known=known or {}
+        )
         return await RunOfPlan(context, execution, deadline).run()
 
     # --- how --------------------------------------------------------------------

@@ -10,6 +10,7 @@ from muster.application.first_looks import FirstLooks
 from muster.application.lanes import Lanes
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
 from muster.application.ports.agent_registry import AgentRegistry
+from muster.application.ports.attempt_log import AttemptLog
 from muster.application.ports.clock import Clock
 from muster.application.ports.event_sink import EventSink
 from muster.application.ports.journal import Journal
@@ -54,6 +55,7 @@ class FleetContext:
     agents: AgentRegistry | None = None
     sink: EventSink | None = None
     journal: Journal | None = None
+    attempt_log: AttemptLog | None = None
     run_id: str | None = None
     tool: str | ToolSpec | None = None
     model: str | None = None
@@ -70,6 +72,7 @@ class FleetContext:
         """The same fleet, writing one run's journal and telling its sink too."""
         run = copy(self)
         run.journal, run.run_id = journal, journal.run_id
+        run.attempt_log = journal if isinstance(journal, AttemptLog) else None
         run.sink = sink or self.sink
         run.wants_output = self.wants_output or sink is not None
         return run

@@ -4,7 +4,7 @@ Of the tasks that are ready, the one with the longest path behind it goes first.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from attrs import define, evolve, field, frozen
@@ -13,40 +13,78 @@ from muster.application.batch import BatchObserver, BatchOptions, Job
 from muster.application.fleet_context import FleetContext
 from muster.application.spawning import Spawning
 from muster.domain import graph
+from muster.domain.errors import PlanError
 from muster.domain.outcome import Failure, FailureCause, SpawnResult
 from muster.domain.plan import Plan, PlanTask
-from muster.domain.plan_context import prompt_with_context
+from muster.domain.plan_context import placed, prompt_with_context
 from muster.domain.run_report import RunReport, RunStatus, status_of, summarize
+from muster.domain.task import SpawnTask
 
 
 @frozen
 class PlanOptions:
-    """How a plan is run. ``only`` names the tasks to run; None: all that are not done."""
+    """How a plan is run. ``only`` names the tasks to run; None: all that are not done.
+
+    ``estimates`` are seconds by task id, for choosing what to start first.
+    """
 
     only: frozenset[str] | None = None
     waves: bool = False
     fail_fast: bool = False
     on_dependency_failure: Literal["fail", "continue"] = "fail"
+    estimates: Mapping[str, float] = field(factory=dict)
+
+
+class InPlanOrder(Mapping[str, SpawnResult]):
+    """Results of this run and of those before it, loaded when somebody looks at them."""
+
+    def __init__(
+        self,
+        order: Sequence[str],
+        own: Mapping[str, SpawnResult],
+        known: Mapping[str, SpawnResult],
+    ) -> None:
+        self._order, self._own, self._known = order, own, known
+
+    def __getitem__(self, task_id: str) -> SpawnResult:
+        own = self._own.get(task_id)
+        return self._known[task_id] if own is None else own
+
+    def __contains__(self, task_id: object) -> bool:
+        return task_id in self._own or task_id in self._known
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._order)
+
+    def __len__(self) -> int:
+        return len(self._order)
 
 
 @define(eq=False)
 class PlanExecution:
-    """One run of one plan. Every selected task gets a result."""
+    """One run of one plan. Every selected task gets a result.
+
+    ``known`` are results from before: their tasks count as done, and are not run. They
+    are loaded only when somebody needs them.
+    """
 
     fleet: FleetContext
     plan: Plan
     options: PlanOptions
     batch_options: BatchOptions
     books: BatchObserver | None = None
+    known: Mapping[str, SpawnResult] = field(factory=dict)
     results: dict[str, SpawnResult] = field(factory=dict, init=False)
+    _selected: list[str] = field(factory=list, init=False)
     batch: Spawning = field(init=False)
     _waits_for: dict[str, int] = field(factory=dict, init=False)
     _dependents: dict[str, list[str]] = field(factory=dict, init=False)
     _tasks: dict[str, PlanTask] = field(factory=dict, init=False)
+    _requests: dict[str, SpawnTask] = field(factory=dict, init=False)
     _index: dict[str, int] = field(factory=dict, init=False)
     _priority: Mapping[str, float] = field(factory=dict, init=False)
 
-    async def run(self) -> dict[str, SpawnResult]:
+    async def run(self) -> Mapping[str, SpawnResult]:
         """The results of the selected tasks by id, in the order of the plan."""
         self._select()
         options = evolve(self.batch_options, total=len(self._tasks))
@@ -55,14 +93,22 @@ class PlanExecution:
             if not waits:
                 self._start(task_id)
         await self.batch.run(())
-        return {each: self.results[each] for each in self._tasks}
+        if not self.known:
+            return {each: self.results[each] for each in self._selected}
+        return InPlanOrder(self._selected, self.results, self.known)
 
     def _select(self) -> None:
         only = self.options.only
         for index, task in enumerate(self.plan.tasks):
-            if not task.done and (only is None or task.id in only):
-                self._tasks[task.id] = self.plan.effective(task)
+            if task.done or not (only is None or task.id in only):
+                continue
+            self._selected.append(task.id)
+            if task.id not in self.known:
+                task = self.plan.effective(task)  # noqa: PLW2901 - with its defaults
+                self._tasks[task.id] = task
+                self._requests[task.id] = _request_of(task)
                 self._index[task.id] = index
+        _check_places(self.plan, self._tasks.values())
         order = {
             each: tuple(
                 before
@@ -71,7 +117,7 @@ class PlanExecution:
             )
             for each, task in self._tasks.items()
         }
-        self._priority = graph.priorities(order)
+        self._priority = graph.priorities(order, self.options.estimates)
         if self.options.waves:
             order = _in_waves(order)
         self._waits_for = {each: len(before) for each, before in order.items()}
@@ -81,24 +127,31 @@ class PlanExecution:
         task = self._tasks[task_id]
         failed = self._failed_dependency(task)
         index, priority = self._index[task_id], self._priority[task_id]
-        spawn_task = task.to_spawn_task()
+        spawn_task = self._requests[task_id]
         if failed is not None:
-            reason = self.results[failed].error
+            reason = self._results()[failed].error
             failure = Failure(
                 FailureCause.DEPENDENCY_FAILED,
                 f"not started: dependency '{failed}' failed ({reason})",
             )
             self.batch.add(Job(index, spawn_task, doomed=failure), priority)
             return
-        prompt = prompt_with_context(task.prompt, task.depends, self.results)
+        prompt = prompt_with_context(task.prompt, task.depends, self._results())
         job = Job(index, evolve(spawn_task, prompt=prompt), agent=task.agent)
         self.batch.add(job, priority)
+
+    def _results(self) -> Mapping[str, SpawnResult]:
+        """Those of this run, and those from before."""
+        if not self.known:
+            return self.results
+        return InPlanOrder(self._selected, self.results, self.known)
 
     def _failed_dependency(self, task: PlanTask) -> str | None:
         if self.options.on_dependency_failure == "continue":
             return None
+        results = self._results()
         for before in task.depends:
-            result = self.results.get(before)
+            result = results.get(before)
             if result is not None and not result.success:
                 return before
         return None
@@ -106,13 +159,21 @@ class PlanExecution:
     def _deliver(self, job: Job, result: SpawnResult) -> None:
         task_id = str(job.task.task_id)
         self.results[task_id] = result
-        for after in self._dependents.get(task_id, ()):
-            self._waits_for[after] -= 1
-            if not self._waits_for[after]:
-                self._start(after)
+        self._free(task_id)
         if self.options.fail_fast and not result.success:
             reason = f"not started: fail-fast after '{task_id}'"
             self.batch.drain(Failure(FailureCause.CANCELLED, reason))
+
+    def _free(self, node: str) -> None:
+        """Whoever waits for nobody else may start."""
+        for after in self._dependents.get(node, ()):
+            self._waits_for[after] -= 1
+            if self._waits_for[after]:
+                continue
+            if after in self._tasks:
+                self._start(after)
+            else:
+                self._free(after)
 
 
 @define(eq=False)
@@ -146,7 +207,8 @@ class RunOfPlan:
         )
         interrupted = len(self.fleet.interruptions) > interruptions
         status = status_of(results.values(), interrupted=interrupted)
-        if self._is_too_late and not interrupted:
+        too_late = self._is_too_late and status is not RunStatus.SUCCEEDED
+        if too_late and not interrupted:
             status = RunStatus.DEADLINE
         summary = {"run_id": self.fleet.run_id, "status": status.value, **summary}
         if self.fleet.journal is not None:
@@ -159,10 +221,37 @@ class RunOfPlan:
         self.execution.batch.stop(Failure(FailureCause.DEADLINE, text))
 
 
+def _request_of(task: PlanTask) -> SpawnTask:
+    try:
+        return task.to_spawn_task()
+    except ValueError as error:
+        raise PlanError(f"task '{task.id}': {error}", None, task.line) from error
+
+
+def _check_places(plan: Plan, tasks: Iterable[PlanTask]) -> None:
+    """An output can be placed only where it is sure to be there: behind its task."""
+    depends = plan.dependencies()
+    for task in tasks:
+        for place in placed(task.prompt):
+            if place in task.depends or place in graph.ancestors(depends, task.id):
+                continue
+            known = plan.task(place).id
+            raise PlanError(
+                f"task '{task.id}' places the output of '{known}' but does not wait "
+                "for it; add it to the task's dependencies",
+                None,
+                task.line,
+            )
+
+
 def _in_waves(order: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
-    before: tuple[str, ...] = ()
+    # A barrier between two waves, and not every pair of their tasks: two waves of
+    # 10,000 would make 100,000,000 edges. No task's id holds a control character.
     barred: dict[str, tuple[str, ...]] = {}
-    for wave in graph.waves({each: tuple(deps) for each, deps in order.items()}):
+    before: tuple[str, ...] = ()
+    for number, wave in enumerate(graph.waves(order)):
         barred.update(dict.fromkeys(wave, before))
-        before = tuple(wave)
-    return {each: barred[each] for each in order}
+        barrier = f"\0{number}"
+        barred[barrier] = tuple(wave)
+        before = (barrier,)
+    return barred

@@ -192,7 +192,7 @@ class Spawning:
     async def _admitted(self, job: Job, lane: Lane) -> Admitted | None:
         answer = self._gates.admit(job, job.way, lane)
         if isinstance(answer, Admitted):
-            return answer
+            return await self._announced(job, answer)
         if isinstance(answer, Blocked):
             await self._pass_by(job, answer)
             return None
@@ -201,6 +201,26 @@ class Spawning:
             await self._park(job, answer)
         else:
             self._wait(job, lane, answer)
+        return None
+
+    async def _announced(self, job: Job, ticket: Admitted) -> Admitted | None:
+        """The ticket, once it is durable that the agent is about to start."""
+        log, task_id = self.fleet.attempt_log, job.task.task_id
+        if log is None or task_id is None:
+            return ticket
+        # It counts as running: others may wait for its end.
+        self._running.add(job)
+        is_durable = False
+        try:
+            await log.started(task_id, len(job.attempts) + 1)
+            is_durable = True
+        finally:
+            self._running.discard(job)
+            if not is_durable or self._stopped is not None:
+                self._gates.settle(job, ticket, _INTERRUPTED)
+        if self._stopped is None:
+            return ticket
+        await self._fail(job, self._stopped)
         return None
 
     def _wait(self, job: Job, lane: Lane, wait: Wait) -> None:

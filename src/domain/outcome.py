@@ -266,6 +266,8 @@ def _plain(value: Any) -> Any:
 def _revive(document: Mapping[str, Any]) -> dict[str, Any]:
     fields = dict(document)
     fields.pop("recovery_path", None)
+    # A stored result also says which content it is the result of.
+    fields.pop("identity", None)
     if fields.get("failure"):
         fields["failure"] = Failure.from_dict(fields["failure"])
     if fields.get("usage"):

@@ -106,6 +106,11 @@ BREAKER_FAILURE_FRACTION: Final = 0.5
 BREAKER_MAX_AGENTS: Final = 10_000
 BREAKER_PROBE_LEASE: Final = 3600.0
 
+# --- journal ---------------------------------------------------------------
+JOURNAL_BUSY: Final = 8.0  # for another process to let go of the journal
+JOURNAL_CHECKED_BYTES: Final = 32 * MIB  # a bigger one is checked as it is read
+HOST_DEATHS: Final = 3  # in a row with the same task running: it is not run again
+
 # --- safety ----------------------------------------------------------------
 MAX_DEPTH: Final = 4
 ENVIRONMENT: Final = (

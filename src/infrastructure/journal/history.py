@@ -1,0 +1,201 @@
+"""Reads what the journal has of a run; results are loaded when somebody asks for them."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import evolve, field, frozen
+
+from muster.application.resumption import (
+    FinishedTask,
+    InterruptedTask,
+    RunHistory,
+)
+from muster.domain.errors import JournalError
+from muster.domain.outcome import FailureCause, SpawnResult
+from muster.infrastructure.journal.database import NAME, refused
+from muster.infrastructure.journal.records import (
+    DamagedRecordError,
+    checksum,
+    result_from,
+)
+
+_AT_ONCE: Final = 500  # SQLite takes some thousand parameters at most
+_CAUSES: Final = {cause.value: cause for cause in FailureCause} | {None: None}
+
+
+@frozen
+class StoredHistory:
+    """A run as it is recorded. ``problems`` name the results that are damaged."""
+
+    tasks: RunHistory
+    plan_path: Path | None
+    options: Mapping[str, Any] = field(factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+def read_history(connection: sqlite3.Connection, home: Path, run: int) -> StoredHistory:
+    """All of a run but its answers. Raises `JournalError`."""
+    problems: list[str] = []
+    try:
+        finished = dict(_finished(connection, run, problems))
+        interrupted = dict(_interrupted(connection, run))
+        query = "SELECT plan_path, options FROM runs WHERE run = ?"
+        path, options = connection.execute(query, (run,)).fetchone()
+    except sqlite3.Error as exc:
+        raise refused(exc, home / NAME) from exc
+    return StoredHistory(
+        RunHistory(finished, interrupted),
+        None if path is None else Path(path),
+        json.loads(options),
+        tuple(problems),
+    )
+
+
+def count_death(connection: sqlite3.Connection, home: Path, run: int) -> None:
+    """What is in flight now was so when its host died. Raises `JournalError`."""
+    try:
+        connection.execute(
+            "UPDATE in_flight SET deaths = deaths + 1 WHERE run = ?", (run,)
+        )
+    except sqlite3.Error as exc:
+        raise refused(exc, home / NAME) from exc
+
+
+def durations(
+    connection: sqlite3.Connection, identities: Mapping[str, str]
+) -> dict[str, float]:
+    """Seconds that tasks of the same identity took on average, by task id.
+
+    An estimate: what can't be read is left out.
+    """
+    query = (
+        "SELECT identity, avg(seconds) FROM results "
+        "WHERE cause IS NULL AND identity IN ({}) GROUP BY identity"
+    )
+    taken: dict[str, float] = {}
+    try:
+        for some in _portions(list(dict.fromkeys(identities.values()))):
+            marks = ", ".join("?" * len(some))
+            rows = connection.execute(query.format(marks), some)
+            taken.update((key, value) for key, value in rows if value is not None)
+    except sqlite3.Error:
+        return {}
+    return {each: taken[key] for each, key in identities.items() if key in taken}
+
+
+def shared(
+    connection: sqlite3.Connection, identities: Mapping[str, str]
+) -> dict[str, int]:
+    """The latest success of the same identity in any run, by task id; its row."""
+    query = (
+        "SELECT identity, max(number) FROM results "
+        "WHERE cause IS NULL AND identity IN ({}) GROUP BY identity"
+    )
+    rows: dict[str, int] = {}
+    for some in _portions(list(dict.fromkeys(identities.values()))):
+        marks = ", ".join("?" * len(some))
+        rows.update(connection.execute(query.format(marks), some))
+    return {each: rows[key] for each, key in identities.items() if key in rows}
+
+
+def load_row(connection: sqlite3.Connection, number: int) -> SpawnResult | None:
+    """The result in that row; None when it is damaged."""
+    query = (
+        "SELECT task_id, identity, cause, document, checksum FROM results "
+        "WHERE number = ?"
+    )
+    row = connection.execute(query, (number,)).fetchone()
+    if row is None or checksum(*row[:4]) != row[4]:
+        return None
+    try:
+        return result_from(row[3])
+    except DamagedRecordError:
+        return None
+
+
+class StoredResults(Mapping[str, SpawnResult]):
+    """Results of a run by task id. ``recorded`` says under which id each is kept.
+
+    A look at one loads it; none is held. Raises `JournalError` when it can't be read.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        home: Path,
+        run: int,
+        recorded: Mapping[str, str],
+        places: Mapping[str, int],
+    ) -> None:
+        self._connection, self._path, self._run = connection, home / NAME, run
+        self._recorded, self._places = recorded, places
+
+    def __getitem__(self, task_id: str) -> SpawnResult:
+        key = self._recorded[task_id]
+        query = "SELECT document FROM results WHERE run = ? AND task_id = ?"
+        try:
+            row = self._connection.execute(query, (self._run, key)).fetchone()
+            if row is None:
+                raise JournalError(f"the result of '{key}' is gone", str(self._path))
+            result = result_from(row[0])
+        except sqlite3.Error as exc:
+            raise refused(exc, self._path) from exc
+        except DamagedRecordError as exc:
+            problem = f"the result of '{key}' is damaged: {exc}"
+            raise JournalError(problem, str(self._path)) from exc
+        place = self._places[task_id]
+        if (result.task_id, result.task_index) == (task_id, place):
+            return result
+        # The task has moved within its plan since.
+        return evolve(result, task_id=task_id, task_index=place)
+
+    def __contains__(self, task_id: object) -> bool:
+        return task_id in self._recorded
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._recorded)
+
+    def __len__(self) -> int:
+        return len(self._recorded)
+
+
+def _finished(
+    connection: sqlite3.Connection, run: int, problems: list[str]
+) -> Iterator[tuple[str, FinishedTask]]:
+    query = (
+        "SELECT task_id, identity, cause, document, checksum, attempts, seconds "
+        "FROM results WHERE run = ?"
+    )
+    for (
+        task_id,
+        identity,
+        cause,
+        document,
+        check,
+        attempts,
+        seconds,
+    ) in connection.execute(query, (run,)):
+        is_sound = checksum(task_id, identity, cause, document) == check
+        if is_sound and cause in _CAUSES:
+            found = FinishedTask(identity, _CAUSES[cause], attempts, seconds or 0.0)
+            yield task_id, found
+        else:
+            problems.append(f"the result of '{task_id}' is damaged; it is run again")
+
+
+def _interrupted(
+    connection: sqlite3.Connection, run: int
+) -> Iterator[tuple[str, InterruptedTask]]:
+    query = (
+        "SELECT task_id, identity, attempt, session_id, deaths FROM in_flight "
+        "WHERE run = ?"
+    )
+    for task_id, *values in connection.execute(query, (run,)):
+        yield task_id, InterruptedTask(*values)
+
+
+def _portions(values: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (values[at : at + _AT_ONCE] for at in range(0, len(values), _AT_ONCE))
