@@ -75,19 +75,26 @@ async def test_the_end_is_news(readiness: Readiness) -> None:
 
 
 async def test_a_forgotten_waiter_is_told_nothing(readiness: Readiness) -> None:
-    """Forgetting twice, or what was never there, is fine."""
+    """Until it is added again. Forgetting twice is fine."""
     pipe = Pipe(readiness)
     pipe.write(b"abc")
     pipe.forget()
     pipe.forget()
     await turns()
-
     assert pipe.heard == []
+
+    readiness.add(pipe.ours, pipe)
+    await turns(8)
+
+    assert pipe.heard == [b"a", b"b", b"c"]
     pipe.close()
 
 
 async def test_one_waiter_may_forget_another(readiness: Readiness) -> None:
     """Two are ready in the same turn; the first one told forgets the other."""
+    faults: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: faults.append(context))
     one, two = Pipe(readiness), Pipe(readiness)
     one.rival, two.rival = two, one
     one.write(b"a")
@@ -95,6 +102,7 @@ async def test_one_waiter_may_forget_another(readiness: Readiness) -> None:
     await turns()
 
     assert len(one.heard) + len(two.heard) == 1
+    assert faults == []
     one.close()
     two.close()
 

@@ -27,6 +27,7 @@ from muster.infrastructure.adapters.local_process.launch_message import (
     encode_request,
     send_launch,
 )
+from muster.infrastructure.adapters.local_process.readiness import Readiness
 
 SIGKILLED: Final = -9
 LOOK: Final = 0.01
@@ -110,7 +111,7 @@ class Keeper:
         self.name = name
         self.pid = 0  # once it has started something
         self.session = 0  # the helper's pid: a keeper lives in its session
-        self.loop.add_reader(own.fileno(), self._hear)
+        pool.readiness.add(own.fileno(), self)
 
     async def run(self, launch: Launch, request: bytes) -> KeptChild:
         """Start a child here. EPIPE: the keeper had ended before it was asked."""
@@ -144,7 +145,8 @@ class Keeper:
         with contextlib.suppress(OSError):
             self._socket.send(message)
 
-    def _hear(self) -> None:
+    def ready(self) -> None:
+        """See `Waiter`."""
         try:
             data = self._socket.recv(station.MAX_MESSAGE)
         except BlockingIOError:
@@ -242,7 +244,7 @@ class Keeper:
         """Let go of the keeper: it ends what it holds, then itself."""
         self._pool.forget(self)
         if self._socket.fileno() >= 0:
-            self.loop.remove_reader(self._socket.fileno())
+            self._pool.readiness.remove(self._socket.fileno())
             self._socket.close()
 
 
@@ -264,6 +266,7 @@ class KeeperPool:
         self._keepers: dict[int, Keeper] = {}
         self._lost: dict[int, Keeper] = {}
         self._turns = asyncio.Semaphore(presets.STARTS_AT_ONCE)
+        self.readiness = Readiness()
         self._closed = False
 
     async def start(self, launch: Launch) -> KeptChild:
@@ -294,6 +297,7 @@ class KeeperPool:
         if self._helper is not None:
             helper, self._helper = self._helper, None
             await helper.aclose()
+        self.readiness.close()
 
     def _held(self) -> list[Keeper]:
         return [*self._keepers.values(), *self._lost.values()]
