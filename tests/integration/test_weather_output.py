@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from muster import SpawnPolicy, SpawnTask, TerminationPolicy, TimeoutPolicy, ToolSpec
-from tests.support.weather import causes, fleet, python, running, sh
+from tests.support.weather import causes, fleet, fresh_mark, python, running, sh
 
 MIB = 1 << 20
 
@@ -315,7 +315,7 @@ def size_of(path: str | None) -> int:
 @pytest.mark.parametrize("end", ["", "\nsleep 100", "\nexit 3"])
 async def test_who_stays_behind(tmp_path: Path, script: str, end: str) -> None:
     """Background processes hold no answer back and outlive no agent."""
-    mark = f"1000.{os.getpid()}{abs(hash((script, end))) % 10**6}"
+    mark = fresh_mark()
     policy = SpawnPolicy(
         "t",
         timeout=TimeoutPolicy(mode="fixed", timeout=3.0),

@@ -142,6 +142,11 @@ def descent(pid: int) -> list[int]:
     return found
 
 
+def fresh_mark() -> str:
+    """A number of seconds that nobody else sleeps."""
+    return f"1000.{int.from_bytes(os.urandom(4))}"
+
+
 def running(mark: str) -> list[int]:
     """All processes of this machine, but this one, that show ``mark`` in their arguments."""
     found = []
