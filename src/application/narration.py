@@ -174,6 +174,11 @@ class JobObserver(Observer):
                 )
             )
 
+    def session(self, session_id: str) -> None:
+        log, task_id = self._narrator.fleet.attempt_log, self._job.task.task_id
+        if log is not None and task_id is not None:
+            log.session(task_id, session_id)
+
     def silent(self, warning: SilenceWarning) -> None:
         job = self._job
         self._narrator.fleet.emit(

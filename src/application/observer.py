@@ -23,3 +23,6 @@ class Observer:
 
     def retrying(self, event: RetryAnnounced) -> None:
         """The tool tries again by itself."""
+
+    def session(self, session_id: str) -> None:
+        """The tool has named the conversation, by which it can be continued."""

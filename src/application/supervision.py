@@ -367,6 +367,8 @@ class Attempt:
             self.usage = event.usage
         elif isinstance(event, SessionStarted):
             self.session_id = event.session_id
+            if self.observer:
+                self.observer.session(event.session_id)
         elif isinstance(event, ToolCallOpened):
             self._calls = (self._calls or set()) | {event.call_id}
         elif isinstance(event, ToolCallClosed):
