@@ -136,7 +136,9 @@ class PlanExecution:
             )
             self.batch.add(Job(index, spawn_task, doomed=failure), priority)
             return
-        prompt = prompt_with_context(task.prompt, task.depends, self._results())
+        prompt = task.prompt
+        if not task.literal:
+            prompt = prompt_with_context(prompt, task.depends, self._results())
         job = Job(index, evolve(spawn_task, prompt=prompt), agent=task.agent)
         self.batch.add(job, priority)
 
@@ -232,7 +234,7 @@ def _check_places(plan: Plan, tasks: Iterable[PlanTask]) -> None:
     """An output can be placed only where it is sure to be there: behind its task."""
     depends = plan.dependencies()
     for task in tasks:
-        for place in placed(task.prompt):
+        for place in () if task.literal else placed(task.prompt):
             if place in task.depends or place in graph.ancestors(depends, task.id):
                 continue
             known = plan.task(place).id

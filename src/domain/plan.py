@@ -51,7 +51,8 @@ class PlanTask:
     """One task of a plan. ``done`` tasks count as succeeded and are not run.
 
     ``agent="@self"`` asks for no agent whatever the plan's defaults say: it is
-    kept as ``agent=None, direct=True``. ``line`` is where it stands in its file.
+    kept as ``agent=None, direct=True``. ``line`` is where it stands in its file. A
+    ``literal`` prompt is given as it is: nothing is placed in it or told before it.
     """
 
     id: str = field(validator=_id)
@@ -66,6 +67,7 @@ class PlanTask:
     cwd: str | None = None
     done: bool = False
     direct: bool = field(default=False, kw_only=True)
+    literal: bool = field(default=False, kw_only=True)
     line: int | None = field(default=None, kw_only=True, eq=False)
 
     def __attrs_post_init__(self) -> None:

@@ -104,7 +104,7 @@ def plan_of(prompts: Sequence[str], agent: str | None, timeout: float | None) ->
             )
     return Plan(
         [
-            PlanTask(str(number), prompt, name, timeout=timeout)
+            PlanTask(str(number), prompt, name, timeout=timeout, literal=True)
             for number, prompt in enumerate(prompts, start=1)
         ]
     )
