@@ -75,6 +75,7 @@ class Attempt:
     _cancelling: int = 0
     _started_at: float = 0.0
     _heard_at: float | None = None
+    _noted_at: float = 0.0
     _timer: asyncio.TimerHandle | None = None
     _quiet: asyncio.TimerHandle | None = None
     _deadline: AttemptDeadline | None = None
@@ -174,8 +175,7 @@ class Attempt:
             self._heard(event)  # type: ignore[arg-type]
         elif kind is AgentEnded:
             self.ended = event  # type: ignore[assignment]
-            if self._lines is not None:
-                self._flush_lines()
+            self._flush_lines()
         elif kind is AgentStarted:
             self._started = event  # type: ignore[assignment]
         else:
@@ -207,22 +207,23 @@ class Attempt:
     def _look(self, planned: float | None = None) -> None:
         # Only a few attempts live long enough to be looked at, so what judges
         # them is made here and not at the start.
-        if self._deadline is None:
-            self._arm_judges()
+        deadline = self._deadline or self._arm_judges()
         if planned is None:
             planned = self._timer.when() if self._timer else 0.0
         # A timer may fire a tick of the clock before its moment.
         now = max(self._loop.time(), planned)
         if now - planned > presets.OWN_LAG:
-            self._forgive(now - planned)
-        elif (failure := self._overdue(now) or self._unhealthy(now)) is not None:
+            self._forgive(now - planned, deadline)
+        elif (
+            failure := self._overdue(now, deadline) or self._unhealthy(now)
+        ) is not None:
             if self._may_return(now):
                 return
             self._trip(failure, at_last=True)
             return
         # Never in the past: a task's deadline is not forgiven, and would come
         # late once more, for ever.
-        moment = max(now, self._next_look())
+        moment = max(now, self._next_look(deadline))
         self._timer = self._loop.call_at(moment, self._look)
 
     def _may_return(self, now: float) -> bool:
@@ -234,32 +235,28 @@ class Attempt:
         self._timer = self._loop.call_at(moment, self._look)
         return True
 
-    def _arm_judges(self) -> None:
+    def _arm_judges(self) -> AttemptDeadline:
         timeout = self.policy.timeout
-        self._deadline = AttemptDeadline(timeout, self._started_at)
         termination = self.policy.termination
         if termination.enabled and not self.silent_until_done:
             self._health = health.Health(timeout, termination.stall, self._started_at)
+        self._deadline = AttemptDeadline(timeout, self._started_at)
+        return self._deadline
 
-    def _next_look(self) -> float:
-        due = self.deadline_at
-        if self._deadline is not None:
-            due = min(due, self._deadline.due)
+    def _next_look(self, deadline: AttemptDeadline) -> float:
+        due = min(self.deadline_at, deadline.due)
         return due if self._health is None else min(due, self._health.next_look)
 
-    def _forgive(self, lag: float) -> None:
+    def _forgive(self, lag: float, deadline: AttemptDeadline) -> None:
         # Our loop stood still (a blocking callback of the host): what the agent
         # wrote meanwhile has not been read yet.
-        if self._deadline is not None:
-            self._deadline.forgive(lag)
+        deadline.forgive(lag)
         if self._health is not None:
             self._health.forgive(lag)
 
-    def _overdue(self, now: float) -> Failure | None:
+    def _overdue(self, now: float, deadline: AttemptDeadline) -> Failure | None:
         if now >= self.deadline_at:
             return self.deadline_failure
-        deadline = self._deadline
-        assert deadline is not None  # noqa: S101 - armed by the caller
         # A tool that is silent until it is done can't ask for more time by talking.
         heard_at = deadline.due if self.silent_until_done else self._heard_at
         if not deadline.reached(now, heard_at):
@@ -299,6 +296,9 @@ class Attempt:
         observer = self.observer
         if event.stream == "stdout":
             self.stdout_bytes += size
+            if self._tail and self._heard_at > self._noted_at + presets.SAME_MOMENT:
+                # It goes on: what stderr said last was not the end.
+                self._tail.clear()
             if observer and observer.wants_output and event.data:
                 self._split(event.data)
         elif self.judges_stderr and self.policy.termination.enabled:
@@ -324,26 +324,27 @@ class Attempt:
         keep = presets.JUDGED_TAIL_BYTES
         if self._tail is None:
             self._tail = bytearray()
+        self._noted_at = self._last_heard()
         self._tail += data[-keep:]
         if len(self._tail) > keep:
             del self._tail[:-keep]
         if self._quiet is None and self._verdict is None:
-            confirm = self._confirm_after()
-            self._quiet = self._loop.call_later(confirm, self._judge)
+            self._judge_at(self._last_heard() + self._confirm_after())
 
     def _confirm_after(self) -> float:
         override = self.policy.termination.confirm_after
         return presets.CONFIRM_AFTER_PERMANENT if override is None else override
 
-    def _judge(self) -> None:
-        now = self._loop.time()
-        if self._quiet is not None:
-            now = max(now, self._quiet.when())
+    def _judge_at(self, moment: float) -> None:
+        self._quiet = self._loop.call_at(moment, self._judge, moment)
+
+    def _judge(self, planned: float) -> None:
+        now = max(self._loop.time(), planned)
         self._quiet = None
         heard_at = self._last_heard()
         shortest = heard_at + self._confirm_after()
         if now < shortest:
-            self._quiet = self._loop.call_at(shortest, self._judge)
+            self._judge_at(shortest)
             return
         watch = LineWatch(self.policy.termination)
         text = (self._tail or b"").decode("utf-8", "replace")
@@ -352,7 +353,7 @@ class Attempt:
             return
         confirmed_at = heard_at + suspicion.confirm_after
         if now < confirmed_at:
-            self._quiet = self._loop.call_at(confirmed_at, self._judge)
+            self._judge_at(confirmed_at)
             return
         waited = (now - heard_at) * 1000
         self._trip(evolve(suspicion.failure, detection_time_ms=waited))
@@ -369,21 +370,21 @@ class Attempt:
             self.session_id = event.session_id
             if self.observer:
                 self.observer.session(event.session_id)
-        elif isinstance(event, ToolCallOpened):
-            self._calls = (self._calls or set()) | {event.call_id}
-        elif isinstance(event, ToolCallClosed):
-            self._calls = (self._calls or set()) - {event.call_id}
+        elif isinstance(event, ToolCallOpened | ToolCallClosed):
+            self._note_call(event)
         elif isinstance(event, TextProduced):
             self._heard_at = self._loop.time()
-        elif self.observer:
-            self._passed_on(event, self.observer)
+        elif self.observer and isinstance(event, RateLimited):
+            self.observer.rate_limited(event)
+        elif self.observer and isinstance(event, RetryAnnounced):
+            self.observer.retrying(event)
 
-    @staticmethod
-    def _passed_on(event: AgentEvent, observer: Observer) -> None:
-        if isinstance(event, RateLimited):
-            observer.rate_limited(event)
-        elif isinstance(event, RetryAnnounced):
-            observer.retrying(event)
+    def _note_call(self, event: ToolCallOpened | ToolCallClosed) -> None:
+        calls = self._calls or set()
+        if isinstance(event, ToolCallOpened):
+            self._calls = calls | {event.call_id}
+        else:
+            self._calls = calls - {event.call_id}
 
     # --- the end ----------------------------------------------------------------
 

@@ -47,6 +47,7 @@ MAX_LINE_BYTES: Final = MIB
 # --- seeing failure early --------------------------------------------------
 CONFIRM_AFTER_PERMANENT: Final = 0.10
 CONFIRM_AFTER: Final = 0.25
+SAME_MOMENT: Final = 0.02  # two pipes don't tell in which order they were written
 UNNAMED_RETRY_PATIENCE: Final = 30.0
 JUDGED_TAIL_BYTES: Final = 8 * KIB
 JUDGED_LINE_CHARS: Final = 4 * KIB
