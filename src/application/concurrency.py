@@ -110,10 +110,10 @@ class JobQueue(Generic[Job]):
 
     @property
     def has_prospects(self) -> bool:
-        """Whether anybody but the one asking job, and but held ones, will go on."""
+        """Whether anybody will go on, if the one job that asks is held as others are."""
         if self._out > 1 or self._ready or self._delayed or self._urgent:
             return True
-        return self._source is not None and self._waiting < self._max_waiting
+        return self._source is not None and self._waiting + 1 < self._max_waiting
 
     def hurry(self) -> None:
         """Whoever waits, for a moment or for news, is ready now."""
@@ -161,7 +161,9 @@ class JobQueue(Generic[Job]):
         for job in self._source:
             return job
         self._source = None
-        return None
+        # Who was held because more might come must learn that nothing does.
+        self.release()
+        return self._ready.popleft() if self._ready else None
 
     def _is_over(self) -> bool:
         left = self._out or self._ready or self._delayed or self._urgent

@@ -205,7 +205,8 @@ async def test_a_held_job_is_freed_by_news_or_by_its_moment() -> None:
         else:
             queue.finish()
 
-    queue.draw_from(["patient", "hasty", "early", "long"])
+    for job in ("patient", "hasty", "early", "long"):
+        queue.add(job, 0)
     loop.call_later(20, queue.release)
     await work_off(queue, work, 3)
 
@@ -333,7 +334,7 @@ async def test_a_cancellation_passes_after_all_have_ended() -> None:
 @in_virtual_time
 async def test_prospects() -> None:
     """Somebody else will go on: one that works, is ready, or can still be drawn."""
-    queue: JobQueue[int] = JobQueue(max_waiting=2)
+    queue: JobQueue[int] = JobQueue(max_waiting=3)
     queue.draw_from(iter(range(3)))
     await queue.get()
     assert queue.has_prospects
@@ -341,6 +342,9 @@ async def test_prospects() -> None:
     assert queue.has_prospects
     queue.hold(0)
     assert queue.has_prospects
+    await queue.get()
+    queue.hold(1)
+    assert not queue.has_prospects
     queue.close_source()
     assert not queue.has_prospects
     queue.add(7, 1.0)
