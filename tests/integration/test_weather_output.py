@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from muster import SpawnPolicy, SpawnTask, TerminationPolicy, TimeoutPolicy, ToolSpec
+from muster.infrastructure.adapters.local_process.oom_kills import OomKills
 from tests.support.weather import causes, fleet, fresh_mark, python, running, sh
 
 MIB = 1 << 20
@@ -69,6 +70,7 @@ async def test_healthy_agents_that_look_odd(
         ("/etc/passwd", "tool_not_found", "can't be executed"),
         ("kill -TERM $$", "killed", "SIGTERM"),
         ("kill -HUP $$", "killed", "SIGHUP"),
+        ("sh -c 'kill -9 $$'; exit 137", "killed", "inside a shell"),
         ("kill -SEGV $$", "crash", "SIGSEGV"),
         ("sh -c 'kill -TERM $$'; exit $?", "killed", "inside a shell"),
         ("exit 143", "killed", "SIGTERM"),
@@ -101,7 +103,13 @@ async def test_no_answer_at_all(tmp_path: Path, *, needs: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "kept"), [(signal.SIGTERM, "killed"), (signal.SIGSEGV, "crash")]
+    ("number", "kept"),
+    [
+        (signal.SIGTERM, "killed"),
+        (signal.SIGSEGV, "crash"),
+        # Nobody was killed for want of memory meanwhile: this kernel says so.
+        (signal.SIGKILL, "killed"),
+    ],
 )
 async def test_killed_by_a_stranger(tmp_path: Path, number: int, kept: str) -> None:
     """The signal is named, the partial output kept, and the others go on."""
@@ -120,6 +128,23 @@ async def test_killed_by_a_stranger(tmp_path: Path, number: int, kept: str) -> N
     assert causes([killed, fine]) == [kept, None]
     assert killed.output.strip().isdigit()
     assert (killed.exit_code, fine.output) == (-number, "ok\n")
+
+
+@pytest.mark.parametrize(
+    ("counts", "cause"),
+    [([5, 6], "out_of_memory"), ([5, 5], "killed"), ([None, None], "out_of_memory")],
+)
+async def test_killed_by_the_kernel(
+    tmp_path: Path, counts: list[int | None], cause: str
+) -> None:
+    """What the kernel counts decides; where it does not count, it is the likely one."""
+    async with fleet(tmp_path) as opened:
+        adapter: Any = opened.context.orchestrator_of(ToolSpec("sh", ("sh",)))
+        adapter._oom_kills = OomKills(iter(counts).__next__)
+        result = await opened.spawn(SpawnTask("echo partial; kill -9 $$"), tool="sh")
+
+    assert causes([result]) == [cause]
+    assert result.output == "partial\n"
 
 
 async def test_stopped_by_a_stranger(tmp_path: Path) -> None:

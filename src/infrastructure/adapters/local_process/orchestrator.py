@@ -1,5 +1,6 @@
 """Runs any program as an agent: a local process, its family contained, its pipes read."""
 
+import asyncio
 from collections.abc import Mapping
 
 from muster.application.ports.agent_orchestrator import Capabilities, Report
@@ -27,9 +28,12 @@ from muster.infrastructure.adapters.local_process.launching import (
     Launching,
     PrivateFolder,
 )
+from muster.infrastructure.adapters.local_process.oom_kills import OomKills
 from muster.infrastructure.adapters.local_process.running import Run
 from muster.infrastructure.adapters.local_process.spool import Spools
 from muster.infrastructure.adapters.local_process.streams import Scratch
+
+_KILLED = (-9, 128 + 9)  # by SIGKILL, the leader or what a shell waited for
 
 
 class LocalProcessOrchestrator:
@@ -54,6 +58,7 @@ class LocalProcessOrchestrator:
         self._private = PrivateFolder()
         self._spools = Spools(self._private.path)
         self._scratch = Scratch()
+        self._oom_kills = OomKills()
 
     async def invoke(self, request: AgentRequest, report: Report) -> AgentOutput:
         """See `AgentOrchestrator`. Reported chunks are valid only during the call."""
@@ -64,6 +69,7 @@ class LocalProcessOrchestrator:
             output_path=request.output_path,
             grace=request.grace,
         )
+        started_at = asyncio.get_running_loop().time()
         try:
             run.started(await self._start(run, request))
             await run.done
@@ -81,7 +87,14 @@ class LocalProcessOrchestrator:
         report(ended)
         if run.interrupted is not None:
             raise run.interrupted
-        return _answer(request, ended, lost=run.gone.lost)
+        failure = self._failure_of(request.tool, ended, started_at, lost=run.gone.lost)
+        if failure is not None:
+            raise AgentInvocationError(request.agent_id, failure, ended)
+        return AgentOutput(
+            content=ended.output,
+            agent_id=request.agent_id,
+            request_id=request.request_id,
+        )
 
     async def aclose(self) -> None:
         """See `AgentOrchestrator`."""
@@ -132,33 +145,28 @@ class LocalProcessOrchestrator:
         finally:
             run.close_theirs()
 
+    def _failure_of(
+        self, spec: ToolSpec | None, ended: AgentEnded, started_at: float, *, lost: bool
+    ) -> Failure | None:
+        name = spec.name if spec else None
+        if lost:
+            message = f"the keeper of '{name}' was killed, and the agent with it"
+            return Failure(FailureCause.KILLED, message)
+        if ended.exit_code != 0:
+            return judge_exit(
+                ended.exit_code,
+                ended.stderr[-presets.JUDGED_TAIL_BYTES :],
+                ended.output[-presets.JUDGED_TAIL_BYTES :],
+                tool=name,
+                oom_killed=self._was_oom_killed(ended, started_at),
+            )
+        if spec is not None and spec.requires_output and not ended.output.strip():
+            message = f"'{name}' exited with 0 and gave no answer"
+            return Failure(FailureCause.INFERENCE, message)
+        return None
 
-def _answer(request: AgentRequest, ended: AgentEnded, *, lost: bool) -> AgentOutput:
-    failure = _failure_of(request.tool, ended, lost=lost)
-    if failure is not None:
-        raise AgentInvocationError(request.agent_id, failure, ended)
-    return AgentOutput(
-        content=ended.output,
-        agent_id=request.agent_id,
-        request_id=request.request_id,
-    )
-
-
-def _failure_of(
-    spec: ToolSpec | None, ended: AgentEnded, *, lost: bool
-) -> Failure | None:
-    name = spec.name if spec else None
-    if lost:
-        message = f"the keeper of '{name}' was killed, and the agent with it"
-        return Failure(FailureCause.KILLED, message)
-    if ended.exit_code != 0:
-        return judge_exit(
-            ended.exit_code,
-            ended.stderr[-presets.JUDGED_TAIL_BYTES :],
-            ended.output[-presets.JUDGED_TAIL_BYTES :],
-            tool=name,
-        )
-    if spec is not None and spec.requires_output and not ended.output.strip():
-        message = f"'{name}' exited with 0 and gave no answer"
-        return Failure(FailureCause.INFERENCE, message)
-    return None
+    def _was_oom_killed(self, ended: AgentEnded, started_at: float) -> bool | None:
+        if ended.exit_code not in _KILLED:
+            return False
+        now = asyncio.get_running_loop().time()
+        return self._oom_kills.struck(started_at, now)
