@@ -186,7 +186,10 @@ class Attempt:
 
 @frozen
 class SpawnResult:
-    """What became of one task. A success has no failure; a failure always has one."""
+    """What became of one task. A success has no failure; a failure always has one.
+
+    ``cached``: nothing was run for it, an equal task had the answer already.
+    """
 
     success: bool
     output: str = ""
@@ -210,6 +213,7 @@ class SpawnResult:
     output_path: str | None = None
     simulated: bool = False
     leftovers: int = 0
+    cached: bool = False
 
     @property
     def recovery_path(self) -> list[str]:

@@ -130,7 +130,7 @@ async def test_a_run_comes_back(tmp_path):
         "b": ("B", FailureCause.CRASH),
     }
     (flight,) = stored.tasks.interrupted.values()
-    assert (flight.identity, flight.session_id, flight.deaths) == ("C", "s-1", 0)
+    assert (flight.identity, flight.session_id, flight.deaths) == ("C", "s-1", 1)
     assert found["a"] == success("a")
     assert (found["z"].task_id, found["z"].task_index) == ("z", 7)
     assert durations(journal.connection, {"x": "A", "y": "?"}) == {"x": 1.5}

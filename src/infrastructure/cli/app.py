@@ -21,6 +21,7 @@ Entry = tuple[str, "str | dict[str, tuple[str, str]]"]
 GROUPS: Final[dict[str, dict[str, Entry]]] = {
     "Run": {
         "run": ("Run a plan file: a fleet of agents and programs", "run:run"),
+        "resume": ("Go on with a run that was interrupted", "resume:resume"),
         "spawn": ("Run one or many prompts without a plan file", "spawn:spawn"),
         "demo": ("Ten seconds that show a fleet survive", "demo:demo"),
     },

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from attrs import frozen
+from attrs import asdict, frozen
 from cyclopts import Parameter
 
 from muster.domain.errors import ConfigError
@@ -32,9 +32,13 @@ class EngineFlags:
 
     def settings(self, **changes: Any) -> Settings:
         """What holds here with these flags on top. Raises `ConfigError`."""
-        names = ("tool", "model", "policy", "max_concurrent", "fallback")
-        flags = {name: getattr(self, name) for name in names}
-        return Settings.load(flags={**flags, **changes})
+        return Settings.load(flags={**asdict(self), **changes})
+
+    def given(self) -> dict[str, Any]:
+        """The flags that were given."""
+        return {
+            name: value for name, value in asdict(self).items() if value is not None
+        }
 
 
 @Parameter(name="*")

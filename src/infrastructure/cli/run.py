@@ -52,6 +52,9 @@ class WayFlags:
     deadline: Annotated[
         float | None, Parameter(help="End the run after so many seconds.")
     ] = None
+    cache: Annotated[
+        bool, Parameter(help="Take the answer of an equal task of any run before.")
+    ] = False
     output: Annotated[
         Path | None, Parameter(help="Also write each answer to PATH/TASK.txt.")
     ] = None
@@ -79,7 +82,7 @@ def run(
     settings = _settings(engine, way)
     name, data = _read(plan, console)
     found = plan_files.load(name, text=data, policies=settings.policies)
-    found = _below_flags(found, engine)
+    found = below_flags(found, engine)
     tasks = preflight.selected(found, way.only)
     preflight.check_supported(tasks, name)
     for warning in preflight.warnings(settings):
@@ -87,7 +90,7 @@ def run(
     if way.dry_run:
         return _dry_run(found, tasks, settings, console)
     preflight.consent(found, tasks, console, yes=way.yes)
-    return _run(found, data, way, settings, console, jsonl=story.jsonl)
+    return _run(found, (name, data), engine, way, settings, console, jsonl=story.jsonl)
 
 
 def _settings(engine: EngineFlags, way: WayFlags) -> Settings:
@@ -100,7 +103,8 @@ def _settings(engine: EngineFlags, way: WayFlags) -> Settings:
 
 def _run(
     plan: Plan,
-    data: bytes,
+    source: tuple[str, bytes],
+    engine: EngineFlags,
     way: WayFlags,
     settings: Settings,
     console: Output,
@@ -110,6 +114,7 @@ def _run(
     # Here and not above: a mistyped plan should not cost the import of the engine.
     from muster.infrastructure.cli import running  # noqa: PLC0415
 
+    name, data = source
     limit = running.run_limit(settings, seconds(way.deadline, "--deadline"))
     order = running.Order(
         plan=plan,
@@ -118,14 +123,18 @@ def _run(
         output=console,
         only=way.only,
         jsonl=jsonl,
-        answers=_folder(way.output),
+        answers=answers_folder(way.output),
         options={"waves": way.waves, "fail_fast": way.fail_fast, "deadline": limit},
+        plan_path=None if name == STDIN else Path(name),
+        remembered=_remembered(engine, way),
+        cache=way.cache,
     )
     ended = running.execute(order)
-    return running.last_words(ended, lambda: _show(ended, order, console))
+    return running.last_words(ended, lambda: show(ended, order, console))
 
 
-def _show(ended: Any, order: Any, console: Output) -> None:
+def show(ended: Any, order: Any, console: Output) -> None:
+    """What the run came to, for people or as one document."""
     from muster.infrastructure.cli.summary import Summary  # noqa: PLC0415
 
     if console.is_json:
@@ -134,6 +143,13 @@ def _show(ended: Any, order: Any, console: Output) -> None:
     elif not order.jsonl:
         lines = Summary(ended.report, order.plan, ended.folder).lines()
         console.line(console.masked("\n".join(lines)))
+
+
+def _remembered(engine: EngineFlags, way: WayFlags) -> dict[str, Any]:
+    """What `muster resume` goes by where it is told nothing else."""
+    kept = ("waves", "sequential", "fail_fast", "only")
+    ways = {name: value for name in kept if (value := getattr(way, name))}
+    return {**engine.given(), **ways}
 
 
 def _read(plan: str, console: Output) -> tuple[str, bytes]:
@@ -151,14 +167,15 @@ def _read(plan: str, console: Output) -> tuple[str, bytes]:
         raise PlanError(problem, plan) from error
 
 
-def _below_flags(plan: Plan, engine: EngineFlags) -> Plan:
+def below_flags(plan: Plan, engine: EngineFlags) -> Plan:
     """The plan with its defaults below the command line, and its tasks above it."""
     names = ("tool", "model", "policy")
     given = {name: None for name in names if getattr(engine, name) is not None}
     return attrs.evolve(plan, defaults=attrs.evolve(plan.defaults, **given))
 
 
-def _folder(output: Path | None) -> Path | None:
+def answers_folder(output: Path | None) -> Path | None:
+    """The folder of ``--output``, made. Raises `ConfigError`."""
     if output is None:
         return None
     try:

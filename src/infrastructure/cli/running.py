@@ -17,6 +17,7 @@ from muster.application.ports.event_sink import EventSink
 from muster.domain import presets
 from muster.domain.errors import JournalError, MusterError
 from muster.domain.fleet_events import FleetEvent
+from muster.domain.outcome import SpawnResult
 from muster.domain.plan import Plan, PlanTask
 from muster.domain.recovery_policy import RecoveryPolicy
 from muster.domain.run_report import RunReport, RunStatus
@@ -27,6 +28,7 @@ from muster.infrastructure.cli.board import Board, State, names_of
 from muster.infrastructure.cli.exit_codes import ExitCode
 from muster.infrastructure.cli.jsonl import JsonLines
 from muster.infrastructure.cli.output import Output
+from muster.infrastructure.cli.past import Past, begin, estimates
 from muster.infrastructure.cli.plain import PlainView
 from muster.infrastructure.cli.signals import Interruptions
 from muster.infrastructure.cli.summary import shown
@@ -35,8 +37,8 @@ from muster.infrastructure.cli.words import plural
 from muster.infrastructure.clock import SystemClock
 from muster.infrastructure.event_log import EventLog
 from muster.infrastructure.host import Fleet
+from muster.infrastructure.journal.run_journal import RunJournal
 from muster.infrastructure.randomness import SystemRandomness
-from muster.infrastructure.run_store import RunStore
 from muster.infrastructure.secrets import Redactor
 from muster.infrastructure.settings import Settings
 
@@ -56,7 +58,10 @@ _CODES: Final[Mapping[RunStatus, ExitCode]] = {
 
 @frozen(kw_only=True)
 class Order:
-    """What is to be run, and how. ``options`` are `Fleet.run_plan`'s."""
+    """What is to be run, and how. ``options`` are `Fleet.run_plan`'s.
+
+    ``remembered`` is for whoever resumes it, ``past`` is what it goes on from.
+    """
 
     plan: Plan
     plan_text: bytes
@@ -66,6 +71,10 @@ class Order:
     only: Sequence[str] | None = None
     jsonl: bool = False
     answers: Path | None = None
+    plan_path: Path | None = None
+    remembered: Mapping[str, Any] = field(factory=dict)
+    cache: bool = False
+    past: Past | None = None
 
     @property
     def at_once(self) -> int:
@@ -134,22 +143,34 @@ def execute(order: Order) -> Ended:
 
 
 async def _execute(order: Order) -> Ended:
+    done = order.past.known if order.past else {}
     tasks = preflight.selected(order.plan, order.only)
+    tasks = [task for task in tasks if task.id not in done]
     settings = with_own(order.settings, order.plan)
     async with AsyncExitStack() as stack:
         fleet = await stack.enter_async_context(Fleet.open(settings))
         preflight.check(tasks, fleet.context)
         clock = SystemClock()
-        store = RunStore.create(
-            settings.home,
-            clock=clock,
-            randomness=SystemRandomness(),
-            redactor=Redactor(os.environ),
-            plan=order.plan_text,
+        journal = order.past.journal if order.past else _journal(order, settings)
+        stack.push_async_callback(journal.aclose)
+        known = await begin(
+            order.plan, journal, fleet.context, tasks, order.past, cache=order.cache
         )
-        stack.push_async_callback(store.aclose)
-        stage = _Stage(order, tasks, fleet, store, clock)
+        tasks = [task for task in tasks if task.id not in known]
+        stage = _Stage(order, tasks, fleet, journal, clock, known)
         return await stage.run()
+
+
+def _journal(order: Order, settings: Settings) -> RunJournal:
+    return RunJournal.create(
+        settings.home,
+        clock=SystemClock(),
+        randomness=SystemRandomness(),
+        redactor=Redactor(os.environ),
+        plan=order.plan_text,
+        plan_path=order.plan_path,
+        options=order.remembered,
+    )
 
 
 @define(eq=False)
@@ -159,8 +180,9 @@ class _Stage:
     order: Order
     tasks: Sequence[PlanTask]
     fleet: Fleet
-    store: RunStore
+    store: RunJournal
     clock: SystemClock
+    known: Mapping[str, SpawnResult]
     board: Board = field(init=False)
     view: View = field(init=False)
     results: Background = field(factory=Background, init=False)
@@ -231,6 +253,8 @@ class _Stage:
             only=self.order.only or None,
             max_concurrent=self.order.at_once,
             journal=self.store,
+            known=self.known,
+            estimates=estimates(self.store),
             sink=sink,
             **recovery_options(self.order.settings),
             **self.order.options,
@@ -256,6 +280,8 @@ class _Stage:
                 f"{f', up to {at_once} at once' if count > 1 else ''}"
             )
             self.view.say(f"results in {shown(folder)}")
+        if self.store.warning is not None:
+            self.view.say(f"warning: {self.store.warning}")
         if self.lines is not None:
             self.lines.tell(
                 "launch",

@@ -70,7 +70,8 @@ def spawn(
     if asked.retries is not None and asked.retries < 0:
         raise ConfigError(f"must be 0 or more, not {asked.retries}", "--retries")
     limit = seconds(asked.timeout, "--timeout")
-    settings = (engine or EngineFlags()).settings()
+    engine = engine or EngineFlags()
+    settings = engine.settings()
     plan = plan_of(_all(prompts, asked.source), asked.agent, limit)
     for warning in preflight.warnings(settings):
         console.warn(f"muster: warning: {warning}")
@@ -83,6 +84,7 @@ def spawn(
         settings=settings,
         output=console,
         jsonl=story.jsonl,
+        remembered=engine.given(),
         options={
             "max_retries": asked.retries,
             "deadline": running.run_limit(settings),

@@ -19,19 +19,21 @@ class UnknownRunError(MusterError):
 
 def stored_run(home: "Path", name: str) -> "StoredRun":
     """The run that an id, a part of one or "last" means. Raises `UnknownRunError`."""
-    from muster.infrastructure.stored_runs import (  # noqa: PLC0415
-        find_run,
-        list_runs,
-        read_run,
-    )
+    from muster.infrastructure.stored_runs import read_run  # noqa: PLC0415
+
+    return read_run(home, run_called(home, name))
+
+
+def run_called(home: "Path", name: str) -> str:
+    """The id of that run. Raises `UnknownRunError`."""
+    from muster.infrastructure.stored_runs import find_run, list_runs  # noqa: PLC0415
 
     try:
-        run_id = find_run(home, name)
+        return find_run(home, name)
     except JournalError as error:
         near = nearest(name, list_runs(home))
         hint = f"; did you mean '{near}'?" if near else ""
         raise UnknownRunError(f"{error}{hint}") from error
-    return read_run(home, run_id)
 
 
 def stored_task(run: "StoredRun", name: str) -> "tuple[str, SpawnResult]":

@@ -54,14 +54,14 @@ def read_history(connection: sqlite3.Connection, home: Path, run: int) -> Stored
     )
 
 
-def count_death(connection: sqlite3.Connection, home: Path, run: int) -> None:
-    """What is in flight now was so when its host died. Raises `JournalError`."""
+def run_number(connection: sqlite3.Connection, home: Path, run_id: str) -> int | None:
+    """The journal's own number of a run, None when it has no such run."""
+    query = "SELECT run FROM runs WHERE run_id = ?"
     try:
-        connection.execute(
-            "UPDATE in_flight SET deaths = deaths + 1 WHERE run = ?", (run,)
-        )
+        found = connection.execute(query, (run_id,)).fetchone()
     except sqlite3.Error as exc:
         raise refused(exc, home / NAME) from exc
+    return None if found is None else int(found[0])
 
 
 def durations(
@@ -190,7 +190,7 @@ def _interrupted(
     connection: sqlite3.Connection, run: int
 ) -> Iterator[tuple[str, InterruptedTask]]:
     query = (
-        "SELECT task_id, identity, attempt, session_id, deaths FROM in_flight "
+        "SELECT task_id, identity, attempt, session_id, deaths + 1 FROM in_flight "
         "WHERE run = ?"
     )
     for task_id, *values in connection.execute(query, (run,)):

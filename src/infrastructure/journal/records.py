@@ -25,7 +25,7 @@ class Record:
     identity: str | None
     cause: str | None
     attempts: int
-    seconds: float
+    seconds: float | None
     document: str
 
     @property
@@ -47,7 +47,7 @@ def record_of(result: SpawnResult, identity: str | None, redactor: Redactor) -> 
         identity,
         result.failure.cause.value if result.failure else None,
         len(result.attempts),
-        result.execution_time,
+        None if result.cached else result.execution_time,
         _json(document),
     )
 

@@ -3,7 +3,7 @@
 import json
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -20,18 +20,21 @@ from muster.domain.outcome import SpawnResult
 from muster.infrastructure.durable_file import write_whole
 from muster.infrastructure.journal.claim import Claim, Owner
 from muster.infrastructure.journal.database import NAME, open_journal, refused
+from muster.infrastructure.journal.history import run_number
 from muster.infrastructure.journal.records import Record, key_of, record_of
 from muster.infrastructure.journal.writer import Entry, GroupWriter
 from muster.infrastructure.run_store import RESULTS, RUNS, SUMMARY, RunStore
 from muster.infrastructure.safe_name import numbered_name, safe_name
 from muster.infrastructure.secrets import Redactor
 
+# A first attempt that finds its own mark is one whose host died while it ran: a result
+# removes the mark.
 _STARTED: Final = """
 INSERT INTO in_flight (run, task_id, attempt, identity, started_at)
 VALUES (?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET attempt = excluded.attempt, identity = excluded.identity,
     started_at = excluded.started_at, session_id = NULL,
-    deaths = iif(identity IS excluded.identity, deaths, 0)
+    deaths = iif(identity IS excluded.identity, deaths + (excluded.attempt = 1), 0)
 """
 _SESSION: Final = "UPDATE in_flight SET session_id = ? WHERE run = ? AND task_id = ?"
 _RESULT: Final = """
@@ -73,6 +76,7 @@ class RunJournal:
     claim: Claim = field(repr=False)
     warning: str | None = None
     identities: Mapping[str, str] | None = None
+    run_id: str = field(init=False)
     problem: str | None = field(default=None, init=False)
     _writer: GroupWriter = field(init=False, repr=False)
     _unwritten: dict[str, SpawnResult] = field(factory=dict, init=False)
@@ -80,6 +84,7 @@ class RunJournal:
     _results: str = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        self.run_id = self.store.run_id
         name = f"muster-journal-{self.run_id}"
         self._results = f"{self.folder / RESULTS}{os.sep}"
         self._writer = GroupWriter(name, self._commit, self._write_files)
@@ -141,11 +146,6 @@ class RunJournal:
         return cls(store, clock, run, connection, claim, opened.warning)
 
     @property
-    def run_id(self) -> str:
-        """Its folder's name."""
-        return self.store.run_id
-
-    @property
     def folder(self) -> Path:
         """Where its files are."""
         return self.store.folder
@@ -191,6 +191,27 @@ class RunJournal:
         """See `Journal`. Files that could not be written before are tried again."""
         await self._writer.write("complete", dict(summary))
         await self._writer.call(self._finish_files, summary)
+
+    def adopt(self, results: Iterable[tuple[SpawnResult, str]]) -> int:
+        """Records results of before with their identities; how many. To be called
+        before anything else is written. Raises `JournalError`.
+        """
+        now = self.clock.epoch()
+        records = [record_of(each, known, self.redactor) for each, known in results]
+        rows = [_row(self.run, each, now) for each in records]
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                self.connection.executemany(_RESULT, rows)
+                landed = [(self.run, each.task_id) for each in records]
+                self.connection.executemany(_LANDED, landed)
+                self.connection.execute("COMMIT")
+            except BaseException:
+                _roll_back(self.connection)
+                raise
+        except sqlite3.Error as exc:
+            raise refused(exc, self.home / NAME) from exc
+        return len(rows)
 
     async def restore(self, results: Sequence[SpawnResult]) -> None:
         """Writes files of results that the journal has and the folder has not."""
@@ -355,13 +376,9 @@ def _owner_of(connection: sqlite3.Connection, run: int) -> Owner:
 def _number_of(
     connection: sqlite3.Connection, home: Path, run_id: str, clock: Clock
 ) -> int:
-    query = "SELECT run FROM runs WHERE run_id = ?"
-    try:
-        found = connection.execute(query, (run_id,)).fetchone()
-    except sqlite3.Error as exc:
-        raise refused(exc, home / NAME) from exc
+    found = run_number(connection, home, run_id)
     if found is not None:
-        return int(found[0])
-    # Its folder is there and its row was lost with a damaged journal.
+        return found
+    # Its folder is there, and its row was lost with a damaged journal.
     row = (run_id, None, "{}", clock.epoch(), None, None)
     return _committed(connection, home, _BEGUN, row)

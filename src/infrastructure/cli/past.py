@@ -1,0 +1,92 @@
+"""What a run goes on from: its own results of before, or equal tasks of other runs."""
+
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
+
+from attrs import evolve, frozen
+
+from muster.application.fleet_context import FleetContext
+from muster.application.resumption import identify
+from muster.domain.outcome import SpawnResult
+from muster.domain.plan import Plan, PlanTask
+from muster.infrastructure.journal.history import durations, load_row, shared
+from muster.infrastructure.journal.run_journal import RunJournal
+
+
+@frozen
+class Past:
+    """A run that is taken up: its journal, which is ours, and what is not run again.
+
+    ``given`` are results that are still to be recorded, ``lacking`` those whose files
+    are missing.
+    """
+
+    journal: RunJournal
+    known: Mapping[str, SpawnResult]
+    given: Sequence[SpawnResult] = ()
+    lacking: Sequence[str] = ()
+
+
+async def begin(
+    plan: Plan,
+    journal: RunJournal,
+    fleet: FleetContext,
+    tasks: Sequence[PlanTask],
+    past: Past | None,
+    *,
+    cache: bool = False,
+) -> Mapping[str, SpawnResult]:
+    """What is known before anything starts, all of it recorded. Raises `JournalError`."""
+    if journal.identities is None:
+        journal.identities = identify(plan, fleet)
+    given = list(past.given) if past else []
+    known: Mapping[str, SpawnResult] = past.known if past else {}
+    if cache:
+        given += cached(journal, plan, tasks)
+    for result in given:
+        await journal.record(result)
+    if past is not None and past.lacking:
+        await journal.restore([known[each] for each in past.lacking if each in known])
+    if not given:
+        return known
+    return ChainMap({str(each.task_id): each for each in given}, known)  # type: ignore[arg-type]
+
+
+def cached(
+    journal: RunJournal, plan: Plan, tasks: Sequence[PlanTask]
+) -> list[SpawnResult]:
+    """Successes of the same content, of any run, for these tasks."""
+    identity_of = journal.identities or {}
+    wanted = {task.id: identity_of[task.id] for task in tasks}
+    place = {task.id: at for at, task in enumerate(plan.tasks)}
+    found = []
+    for task_id, row in shared(journal.connection, wanted).items():
+        result = load_row(journal.connection, row)
+        if result is not None and result.success:
+            found.append(_shared(result, task_id, place[task_id]))
+    return found
+
+
+def _shared(result: SpawnResult, task_id: str, place: int) -> SpawnResult:
+    # What it cost was paid, and is counted, where it ran.
+    return evolve(
+        result,
+        task_id=task_id,
+        task_index=place,
+        cached=True,
+        attempts=(),
+        usage=None,
+        retry_count=0,
+        leftovers=0,
+        execution_time=0.0,
+    )
+
+
+def estimates(journal: RunJournal) -> dict[str, float]:
+    """Seconds that each task will take: as last time, or as tasks took on average."""
+    identity_of = journal.identities or {}
+    taken = durations(journal.connection, identity_of)
+    if not taken:
+        return {}
+    usual = sum(taken.values()) / len(taken)
+    return {each: taken.get(each, usual) for each in identity_of}
