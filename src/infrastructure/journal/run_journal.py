@@ -21,6 +21,7 @@ from muster.infrastructure.durable_file import write_whole
 from muster.infrastructure.journal.claim import Claim, Owner
 from muster.infrastructure.journal.database import NAME, open_journal, refused
 from muster.infrastructure.journal.history import run_number
+from muster.infrastructure.journal.origin import Origin
 from muster.infrastructure.journal.records import Record, key_of, record_of
 from muster.infrastructure.journal.writer import Entry, GroupWriter
 from muster.infrastructure.run_store import RESULTS, RUNS, SUMMARY, RunStore
@@ -107,12 +108,12 @@ class RunJournal:
             home, clock=clock, randomness=randomness, redactor=redactor, plan=plan
         )
         try:
-            opened = open_journal(home, busy_seconds=busy_seconds)
             claim = Claim.take(store.folder, lambda: (None, None))
+            origin = Origin.of(plan_path, options or {})
+            origin.write(store.folder)
+            opened = open_journal(home, busy_seconds=busy_seconds)
             now = clock.epoch()
-            path = None if plan_path is None else str(plan_path.absolute())
-            said = json.dumps(dict(options or {}))
-            row = (store.run_id, path, said, now, os.getpid(), now)
+            row = (store.run_id, *origin.columns, now, os.getpid(), now)
             run = _committed(opened.connection, home, _BEGUN, row)
         except BaseException:
             # Nothing ran: an empty folder would be a run that never was.
@@ -135,7 +136,7 @@ class RunJournal:
         opened = open_journal(home, busy_seconds=busy_seconds)
         connection = opened.connection
         try:
-            run = _number_of(connection, home, run_id, clock)
+            run = _number_of(connection, store.folder, clock)
             claim = Claim.take(store.folder, lambda: _owner_of(connection, run))
             owner = (os.getpid(), clock.epoch(), run)
             _committed(connection, home, _OWNED, owner)
@@ -373,12 +374,12 @@ def _owner_of(connection: sqlite3.Connection, run: int) -> Owner:
     return found or (None, None)
 
 
-def _number_of(
-    connection: sqlite3.Connection, home: Path, run_id: str, clock: Clock
-) -> int:
-    found = run_number(connection, home, run_id)
+def _number_of(connection: sqlite3.Connection, folder: Path, clock: Clock) -> int:
+    home = folder.parent.parent
+    found = run_number(connection, home, folder.name)
     if found is not None:
         return found
     # Its folder is there, and its row was lost with a damaged journal.
-    row = (run_id, None, "{}", clock.epoch(), None, None)
+    origin = Origin.read(folder)
+    row = (folder.name, *origin.columns, clock.epoch(), None, None)
     return _committed(connection, home, _BEGUN, row)
