@@ -129,11 +129,7 @@ class PlanExecution:
         index, priority = self._index[task_id], self._priority[task_id]
         spawn_task = self._requests[task_id]
         if failed is not None:
-            reason = self._results()[failed].error
-            failure = Failure(
-                FailureCause.DEPENDENCY_FAILED,
-                f"not started: dependency '{failed}' failed ({reason})",
-            )
+            failure = self._doom(failed)
             self.batch.add(Job(index, spawn_task, doomed=failure), priority)
             return
         prompt = task.prompt
@@ -141,6 +137,18 @@ class PlanExecution:
             prompt = prompt_with_context(prompt, task.depends, self._results())
         job = Job(index, evolve(spawn_task, prompt=prompt), agent=task.agent)
         self.batch.add(job, priority)
+
+    def _doom(self, before: str) -> Failure:
+        """Why nothing can be started after what became of ``before``."""
+        result = self._results()[before]
+        if result.failure and _is_nobodys_fault(
+            result.failure, self._tasks.get(before)
+        ):
+            return result.failure
+        return Failure(
+            FailureCause.DEPENDENCY_FAILED,
+            f"not started: dependency '{before}' failed ({result.error})",
+        )
 
     def _results(self) -> Mapping[str, SpawnResult]:
         """Those of this run, and those from before."""
@@ -221,6 +229,23 @@ class RunOfPlan:
         self._is_too_late = True
         text = f"Deadline: the run took over {limit:g} s"
         self.execution.batch.stop(Failure(FailureCause.DEADLINE, text))
+
+
+_NOBODYS_FAULT = frozenset(
+    {
+        FailureCause.BUDGET,
+        FailureCause.CANCELLED,
+        FailureCause.HALTED,
+        FailureCause.PARKED,
+    }
+)
+
+
+def _is_nobodys_fault(failure: Failure, task: PlanTask | None) -> bool:
+    # Was it kept waiting, or the whole run ended? So are those behind it.
+    if failure.cause is FailureCause.DEADLINE:
+        return task is not None and task.timeout is None
+    return failure.cause in _NOBODYS_FAULT
 
 
 def _request_of(task: PlanTask) -> SpawnTask:
