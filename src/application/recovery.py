@@ -96,9 +96,11 @@ def next_step(
     if recovery is None or is_over or not cause.is_agent_failure:
         return GiveUp()
     wait = bounded_wait(failure.retry_after) or 0.0
-    if _costs_nothing(job, cause, now, alone=alone):
+    crowded = not alone and job.last is not None and job.last.was_refused
+    if crowded or _costs_nothing(job, cause, now):
         delay = max(wait, _delay(job, recovery, job.free_retries, draw))
-        if cause is not FailureCause.RATE_LIMIT:
+        if crowded:
+            # Room comes when another agent ends, and no later for the asking.
             delay = min(max(delay, presets.START_AGAIN), presets.START_AGAIN_AT_LAST)
         in_time = now + delay < job.deadline_at
         return Retry(delay, free=True) if in_time else GiveUp(_too_late(delay))
@@ -168,19 +170,17 @@ def _retry(
     return Retry(delay) if refused or budget.try_spend() else AwaitToken()
 
 
-def _costs_nothing(job: Job, cause: FailureCause, now: float, *, alone: bool) -> bool:
-    attempt = job.last
-    if attempt is None:
-        return False
-    # A start that met a rate limit and produced nothing was no try at all, and one
-    # that this machine had no room for waits until another agent has made some.
-    limited = cause is FailureCause.RATE_LIMIT and not attempt.stdout_bytes
-    crowded = attempt.was_refused and not alone
-    if not (limited or crowded):
+def _costs_nothing(job: Job, cause: FailureCause, now: float) -> bool:
+    # A start that met a rate limit and produced nothing was no try at all.
+    if (
+        cause is not FailureCause.RATE_LIMIT
+        or job.last is None
+        or job.last.stdout_bytes
+    ):
         return False
     if job.task.timeout is not None:
         return True
-    if limited and not job.way.spec.is_agent:
+    if not job.way.spec.is_agent:
         return job.free_retries < presets.FREE_RETRIES_OF_PROGRAMS
     # Without a deadline of the task, as long as one attempt may last.
     return now < job.started_at + job.way.policy.timeout.hard_limit

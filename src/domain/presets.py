@@ -67,7 +67,7 @@ TIMEOUT_EXTENSION_FACTOR: Final = 1.5
 
 # --- retry, lanes ----------------------------------------------------------
 START_AGAIN: Final = 0.1  # after a start that found no room on this machine
-START_AGAIN_AT_LAST: Final = 2.0  # however often: room comes when another agent ends
+START_AGAIN_AT_LAST: Final = 5.0  # however often: room comes when another agent ends
 FREE_RETRIES_OF_PROGRAMS: Final = 3  # after rate limits, where no deadline bounds them
 RETRY_BUDGET_TOKENS: Final = 100.0
 RETRY_BUDGET_COST: Final = 1.0
