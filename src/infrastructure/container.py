@@ -1,6 +1,5 @@
 """The composition root: who gets what. Imported by the facade's host and the CLI only."""
 
-import logging
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +23,7 @@ from muster.infrastructure.adapters.local_process.tool_table import LocalToolReg
 from muster.infrastructure.adapters.stub.orchestrator import AgentOrchestratorStub
 from muster.infrastructure.agent_profiles import AgentProfiles
 from muster.infrastructure.clock import SystemClock
+from muster.infrastructure.fault_log import FaultLog
 from muster.infrastructure.randomness import SystemRandomness
 from muster.infrastructure.settings import Settings
 from muster.infrastructure.user_folders import gate_of, profiles_of
@@ -83,6 +83,7 @@ def _context(  # noqa: PLR0917 - the container passes its parts by position
     lanes: Lanes,
     breaker: CircuitBreaker,
     agents: AgentProfiles,
+    faults: FaultLog,
 ) -> FleetContext:
     orchestrator_of = adapters.orchestrator_of
     return FleetContext(
@@ -92,7 +93,7 @@ def _context(  # noqa: PLR0917 - the container passes its parts by position
         randomness=randomness,
         lanes=lanes,
         breaker=breaker,
-        log_fault=logging.getLogger("muster").warning,
+        log_fault=faults,
         agents=agents,
         tool=settings.tool,
         model=settings.model,
@@ -139,6 +140,7 @@ class FleetContainer(containers.DeclarativeContainer):
     gate = providers.Singleton(gate_of, environ)
     lanes = providers.Singleton(Lanes, clock, gate)
     breaker = providers.Singleton(_breaker, settings, agents)
+    faults = providers.Singleton(FaultLog, environ)
     context = providers.Singleton(
         _context,
         settings,
@@ -150,5 +152,6 @@ class FleetContainer(containers.DeclarativeContainer):
         lanes,
         breaker,
         agents,
+        faults,
     )
     fleet = providers.Singleton(FleetEngine, context)

@@ -351,6 +351,27 @@ async def test_errors_carry_no_secret_of_the_environment(tmp_path: Path) -> None
     assert CANARY not in told
 
 
+async def test_what_a_callback_raises_is_logged_clean(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may quote the agent: no secret, no terminal command, no second line."""
+
+    def quote(line: str) -> None:
+        raise ValueError(f"{line}\nINFO forged line \ud800 {'x' * 10_000}")
+
+    evil = f"echo '{KEY}\033[2Jred \033]0;title\007'"
+    async with fleet(tmp_path, {"MY_KEY": KEY}) as opened:
+        result = await opened.spawn(SpawnTask(evil), tool="sh", on_output=quote)
+
+    (record,) = caplog.records
+    told = record.getMessage()
+    assert result.success
+    assert told.startswith("a callback raised ValueError: ***")
+    assert "INFO forged" in told
+    assert len(told) <= 2_100
+    assert not any(ord(char) < 32 or 0x7F <= ord(char) <= 0x9F for char in told)
+
+
 async def test_a_task_in_a_nested_muster_counts_its_depth(tmp_path: Path) -> None:
     """An agent that starts itself comes to an end."""
     async with fleet(tmp_path, {"MUSTER_DEPTH": "2"}) as opened:
