@@ -22,7 +22,7 @@ from muster.infrastructure.cli.words import (
     took,
 )
 
-FRAME_LINES: Final = 16  # of the summary without its failures, and the prompt
+FRAME_LINES: Final = 17  # of the summary without its failures, and the prompt
 FEWEST: Final = 2
 LONGEST: Final = 2  # lines of the terminal for one failure's message
 _STATUS: Final = {
@@ -54,7 +54,7 @@ class Summary:
             yield from _left_out(left_out)
         yield ""
         yield f"results  {shown(self.folder)}"
-        yield from self._next(failed)
+        yield from self._next(failed, any_left_out=bool(left_out))
 
     def _headline(self, results: Sequence[SpawnResult]) -> str:
         summary = self.report.summary
@@ -96,19 +96,28 @@ class Summary:
         usage = summary.get("usage") or {}
         if usage.get("cost_usd") is not None:
             parts.append(f"${usage['cost_usd']:.4f}")
+        cached = sum(each.cached for each in results)
+        if cached:
+            parts.append(f"{cached} not run, for an equal task had the answer")
         if parts:
             yield ", ".join(parts)
         simulated = sum(each.simulated for each in results)
         if simulated:
             yield f"simulated: {simulated} of {len(results)} results are no real answers"
 
-    def _next(self, failed: Sequence[SpawnResult]) -> Iterator[str]:
+    def _next(
+        self, failed: Sequence[SpawnResult], *, any_left_out: bool
+    ) -> Iterator[str]:
         run = short_id(self.folder.name)
         if failed and failed[0].task_id:
             yield f"next     muster show {run} {quoted(failed[0].task_id)}"
             yield f"         muster logs {run} {quoted(failed[0].task_id)}"
         elif self.report.results:
             yield f"next     muster show {run}"
+        if failed:
+            yield f"         muster resume {run} --retry-failed"
+        elif any_left_out:
+            yield f"         muster resume {run}"
 
 
 def _failures(failed: Sequence[SpawnResult], width: int, room: int) -> Iterator[str]:
