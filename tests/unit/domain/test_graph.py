@@ -89,3 +89,12 @@ def test_either_everything_is_in_order_or_there_is_a_cycle(dependencies):
         assert len(set(cycle)) == len(cycle) - 1
         for node, need in itertools.pairwise(cycle):
             assert need in dependencies[node]
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"), [("a", ""), ("b", "a"), ("d", "abc"), ("e", "abcd")]
+)
+def test_ancestors(node, expected):
+    """All that a node waits for, over every way there."""
+    needs = {"a": "", "b": "a", "c": "a", "d": "bc", "e": "da", "x": "e"}
+    assert graph.ancestors(needs, node) == set(expected)
