@@ -37,7 +37,7 @@ def request_of(
         path = fleet.journal.output_path(task.task_id)
     return AgentRequest(
         job.agent_id,
-        prompt=route.persona + task.prompt if job.agent else task.prompt,
+        prompt=_before(job, route) + task.prompt,
         request_id=task.task_id,
         agent=job.agent,
         tool=route.spec,
@@ -52,6 +52,11 @@ def request_of(
         grace=route.policy.termination.grace,
         wants_output=wants_output,
     )
+
+
+def _before(job: Job, route: Route) -> str:
+    persona = route.persona if job.agent else ""
+    return persona if route.spec.interprets else persona + job.context
 
 
 def too_late(job: Job) -> Failure:

@@ -91,6 +91,7 @@ class Job:
     first_failed_at: float | None = None
     awaits_token: bool = False
     doomed: Failure | None = None
+    context: str = ""
     has_ended: bool = False
 
     @property

@@ -9,7 +9,7 @@ from muster.application.ports.clock import Clock
 from muster.application.ports.lane_gate import LaneGate
 from muster.domain import presets
 from muster.domain.lane import Admission, Admitted, Lane
-from muster.domain.outcome import Failure
+from muster.domain.outcome import Failure, FailureCause
 from muster.domain.retry_budget import RetryBudget
 from muster.domain.tool import ToolSpec
 
@@ -24,6 +24,7 @@ class Lanes:
     _budgets: dict[str, RetryBudget] = field(factory=dict, init=False)
     _looked_at: dict[str, float] = field(factory=dict, init=False)
     _published: dict[str, int] = field(factory=dict, init=False)
+    _interpreters: set[str] = field(factory=set, init=False)
     _waiters: dict[str, set[Callable[[], None]]] = field(factory=dict, init=False)
 
     def lane(self, spec: ToolSpec, model: str | None) -> Lane:
@@ -32,6 +33,8 @@ class Lanes:
         lane = self._lanes.get(name)
         if lane is None:
             lane = self._lanes[name] = Lane(name, breaker=spec.is_agent)
+            if spec.interprets:
+                self._interpreters.add(name)
         return lane
 
     def budget(self, lane: Lane) -> RetryBudget:
@@ -44,7 +47,7 @@ class Lanes:
     def admit(self, lane: Lane) -> Admission:
         """Asks the lane, after what other processes had to say."""
         now = self.clock.monotonic()
-        if self.gate is not None:
+        if self.gate is not None and lane.name not in self._interpreters:
             self._listen(lane, now, self.gate)
         return lane.admit(now, self.clock.epoch())
 
@@ -55,6 +58,9 @@ class Lanes:
     def settle(self, lane: Lane, ticket: Admitted, failure: Failure | None) -> None:
         """Tells the lane how an attempt ended, and others what it learnt."""
         now = self.clock.monotonic()
+        if failure is not None and lane.name in self._interpreters:
+            # The 429 of one shell script is no news for all other scripts.
+            failure = _NO_NEWS
         if failure is None:
             self.budget(lane).record_success()
             lane.settle(ticket, now)
@@ -69,6 +75,8 @@ class Lanes:
         self, lane: Lane, *, retry_after: float | None, resets_at: float | None
     ) -> None:
         """A rate limit was met by an agent that goes on, or by one without a ticket."""
+        if lane.name in self._interpreters:
+            return
         now = self.clock.monotonic()
         epoch = self.clock.epoch()
         lane.note(now, epoch, retry_after=retry_after, resets_at=resets_at)
@@ -89,6 +97,9 @@ class Lanes:
         notice = lane.notice(now, self.clock.epoch())
         if notice is not None:
             self.gate.publish(lane.name, notice)
+
+
+_NO_NEWS = Failure(FailureCause.CANCELLED, "says nothing of a backend")
 
 
 def model_family(model: str) -> str:

@@ -16,7 +16,7 @@ from muster.domain import graph
 from muster.domain.errors import PlanError
 from muster.domain.outcome import Failure, FailureCause, SpawnResult
 from muster.domain.plan import Plan, PlanTask
-from muster.domain.plan_context import placed, prompt_with_context
+from muster.domain.plan_context import context_and_prompt, placed
 from muster.domain.run_report import RunReport, RunStatus, status_of, summarize
 from muster.domain.task import SpawnTask
 
@@ -132,10 +132,11 @@ class PlanExecution:
             failure = self._doom(failed)
             self.batch.add(Job(index, spawn_task, doomed=failure), priority)
             return
-        prompt = task.prompt
+        context, prompt = "", task.prompt
         if not task.literal:
-            prompt = prompt_with_context(prompt, task.depends, self._results())
-        job = Job(index, evolve(spawn_task, prompt=prompt), agent=task.agent)
+            context, prompt = context_and_prompt(prompt, task.depends, self._results())
+        spawn_task = evolve(spawn_task, prompt=prompt)
+        job = Job(index, spawn_task, agent=task.agent, context=context)
         self.batch.add(job, priority)
 
     def _doom(self, before: str) -> Failure:

@@ -9,6 +9,10 @@ from attrs import field, frozen
 from muster.domain.outcome import FailureCause
 
 
+def _alternatives(words: str) -> tuple[str, ...]:
+    return tuple(words.split("|"))
+
+
 @frozen
 class Row:
     """One kind of failure text. ``needs``: words of which a text must hold one to be tried.
@@ -20,7 +24,7 @@ class Row:
 
     name: str
     cause: FailureCause = field(converter=FailureCause)
-    needs: tuple[str, ...] = field(converter=lambda words: tuple(words.split("|")))
+    needs: tuple[str, ...] = field(converter=_alternatives)
     pattern: str
     says_so: bool = False
     live: bool = True

@@ -8,6 +8,7 @@ cancellation included.
 from collections.abc import Callable
 
 from attrs import field, frozen
+
 from muster.domain.outcome import Usage
 
 

@@ -5,6 +5,7 @@ sink adds the run id and the time. Durations are seconds.
 """
 
 from attrs import frozen
+
 from muster.domain.outcome import Failure, SpawnResult
 
 

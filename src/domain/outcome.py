@@ -1,7 +1,8 @@
 """What became of an attempt and of a task: causes, failures, attempts, results."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Self
 
 from attrs import field, frozen
@@ -248,17 +249,18 @@ def _sum(a: Any, b: Any) -> Any:
 
 
 def _fields_of(instance: Any) -> dict[str, Any]:
-    return {
-        each.name: getattr(instance, each.name) for each in instance.__attrs_attrs__
-    }
+    kind = type(instance)
+    names, values = _READ.get(kind) or _reader_of(kind)
+    return dict(zip(names, values(instance), strict=True))
 
 
 def _document_of(instance: Any) -> dict[str, Any]:
     document = _fields_of(instance)
-    for name, value in document.items():
+    for name in _NESTED:
+        value = document.get(name)
         if isinstance(value, tuple | list):
             document[name] = [_plain(each) for each in value]
-        else:
+        elif value is not None:
             document[name] = _plain(value)
     return document
 
@@ -279,3 +281,15 @@ def _revive(document: Mapping[str, Any]) -> dict[str, Any]:
     if "attempts" in fields:
         fields["attempts"] = tuple(map(Attempt.from_dict, fields["attempts"]))
     return fields
+
+
+_NESTED = ("attempts", "failure", "usage")
+
+
+def _reader_of(kind: Any) -> tuple[tuple[str, ...], Callable[[Any], Any]]:
+    names = tuple(each.name for each in kind.__attrs_attrs__)
+    return names, attrgetter(*names)
+
+
+# At once and not field by field: a document is made for every task of a run.
+_READ = {kind: _reader_of(kind) for kind in (Evidence, Usage, Attempt, SpawnResult)}

@@ -17,7 +17,14 @@ def placed(prompt: str) -> frozenset[str]:
 def prompt_with_context(
     prompt: str, depends: Sequence[str], results: Mapping[str, SpawnResult]
 ) -> str:
-    """The prompt, with ``{{task.ID.output}}`` filled and the other dependencies before it.
+    """The prompt, with ``{{task.ID.output}}`` filled and the other dependencies before it."""
+    return "".join(context_and_prompt(prompt, depends, results))
+
+
+def context_and_prompt(
+    prompt: str, depends: Sequence[str], results: Mapping[str, SpawnResult]
+) -> tuple[str, str]:
+    """What stands before the prompt, and the prompt with ``{{task.ID.output}}`` filled.
 
     A success that is placed by hand is not told twice. Outputs are delimited as
     data and bounded. A dependency without a result (it is ticked off, or was not
@@ -31,7 +38,7 @@ def prompt_with_context(
         if (result := results.get(task_id)) is not None
         and not (result.success and task_id in by_hand)
     }
-    return f"{_context(told)}\n\n{filled}" if told else filled
+    return (f"{_context(told)}\n\n" if told else "", filled)
 
 
 def bounded(text: str, path: str | None = None) -> str:

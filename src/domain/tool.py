@@ -29,7 +29,9 @@ class ToolSpec:
     Arguments may hold ``{agent}``, ``{model}``, ``{prompt}``, ``{prompt_file}``
     and ``{session_id}``. ``env`` maps a name to its value, or to None to pass on
     the caller's; a list of names means the latter; names may end in ``*``.
-    ``shell`` runs ``command`` (one string) by ``/bin/sh -c``.
+    ``shell`` runs ``command`` (one string) by ``/bin/sh -c``. The prompt of a tool
+    that ``interprets`` is a program: nothing is put before it, and what its
+    programs meet says nothing of a common backend.
     """
 
     name: str
@@ -50,6 +52,7 @@ class ToolSpec:
     shell: bool = False
     requires_output: bool = False
     is_agent: bool = False
+    interprets: bool = False
     adapter: str = "local_process"
     version_args: tuple[str, ...] = field(default=("--version",), converter=_words)
     login_files: tuple[str, ...] = field(default=(), converter=_words)

@@ -35,6 +35,7 @@ TOOL: Final = Table(
         "permissions": one_of("tool default", "bypass"),
         "shell": FLAG,
         "requires_output": FLAG,
+        "interprets": FLAG,
         "is_agent": FLAG,
         "version_args": WORDS,
         "login_files": WORDS,

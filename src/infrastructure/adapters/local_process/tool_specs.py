@@ -118,6 +118,7 @@ _RULES: Mapping[str, _Rule] = {
     "adapter": _TEXT,
     "shell": _FLAG,
     "requires_output": _FLAG,
+    "interprets": _FLAG,
     "is_agent": _FLAG,
     "version_args": _WORDS,
     "login_files": _WORDS,

@@ -27,6 +27,11 @@ from muster.infrastructure.adapters.local_process.tool_specs import (
 _ADAPTER: Final = ToolSpec("", ()).adapter
 
 
+_INTERPRETERS = frozenset(
+    ["sh", "bash", "dash", "zsh", "ksh", "fish", "python", "node", "ruby", "perl"]
+)
+
+
 @frozen
 class DetectedTool:
     """A known tool whose program is here. ``logged_in`` None: it can't be told."""
@@ -136,7 +141,11 @@ class LocalToolRegistry:
         except NotExecutable as error:
             raise ToolNotFoundError(tool, error.problem + self._advice(tool)) from error
         # A path is the user's, from where the user stands, whatever folder a task has.
-        return ToolSpec(name=tool, command=(path if "/" in tool else tool,))
+        return ToolSpec(
+            name=tool,
+            command=(path if "/" in tool else tool,),
+            interprets=Path(tool).name.rstrip("0123456789.") in _INTERPRETERS,
+        )
 
     def _advice(self, tool: str) -> str:
         if " " in tool:
