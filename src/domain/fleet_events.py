@@ -24,7 +24,7 @@ class AttemptStarted:
 
 @frozen
 class AttemptProgressed:
-    """The agent said something; at most one such event per task and interval."""
+    """The agent completed a line of stdout; sent only where somebody wants the content."""
 
     task_index: int
     task_id: str | None
