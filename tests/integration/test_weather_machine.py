@@ -52,7 +52,7 @@ PATH = os.environ["PATH"]
         {"MUSTER_DEPTH": "many"},
         {"PYTHONOPTIMIZE": "2"},
         {"PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1"},
-        {"PYTHONHASHSEED": "0", "PYTHONDEVMODE": "1"},
+        {"PYTHONHASHSEED": "0", "PYTHONWARNINGS": "default"},
         {"BASH_ENV": "/evil.sh", "ENV": "/evil.sh"},
         {"A" * 1000: "b" * 100_000},
         {"NODE_OPTIONS": "--require /evil.js"},
