@@ -1,5 +1,6 @@
 """Programs that can't be started, and what those that can get to see."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from muster.domain import presets
 from muster.domain.outcome import FailureCategory, FailureCause
 from muster.domain.task import AgentRequest
 from muster.domain.tool import ToolSpec
@@ -166,6 +168,23 @@ async def test_there_is_no_terminal() -> None:
     assert story.ended.output.endswith("[0, 1, 2]\n[False, False, False]\n")
 
 
+async def test_a_crowd_that_waits_for_its_turn_holds_nothing() -> None:
+    """Of 300 at once only those that are being started have pipes open."""
+    async with orchestrator() as opened:
+        before = open_descriptors()
+        async with asyncio.TaskGroup() as group:
+            crowd = [
+                group.create_task(invoke(opened, shell("exec sleep 60")))
+                for _ in range(300)
+            ]
+            await asyncio.sleep(0)
+            held = open_descriptors() - before
+            for task in crowd:
+                task.cancel()
+
+    assert held <= presets.STARTS_AT_ONCE * 12
+
+
 async def test_failed_starts_leak_no_descriptor() -> None:
     """Not for any of the ways in which a start can fail."""
     async with orchestrator() as opened:
@@ -246,6 +265,16 @@ def test_no_processes_left_is_a_resource_that_comes_back() -> None:
 
 MANY = """
     from muster.infrastructure.adapters.local_process import running
+    # Not by 80 agents at once: they end as fast as they are started.
+    def hold_nearly_all():
+        held = []
+        while len(held) < 100:
+            held.append(os.pipe())
+            if not running.widen(held[-1][1]):
+                break
+        for ends in held[-3:]:
+            os.close(ends[0])
+            os.close(ends[1])
     granted = []
     def widen(fd, really=running.widen):
         granted.append(really(fd))
@@ -253,6 +282,7 @@ MANY = """
     running.widen = widen
 
     async def main():
+        hold_nearly_all()
         tool = shell("exec dd if=/dev/zero bs=1000000 count=1 oflag=nonblock status=none")
         stories = []
         async def one():

@@ -58,6 +58,7 @@ class LocalProcessOrchestrator:
         self._private = PrivateFolder()
         self._spools = Spools(self._private.path)
         self._scratch = Scratch()
+        self._turns = asyncio.Semaphore(presets.STARTS_AT_ONCE)
         self._oom_kills = OomKills()
 
     async def invoke(self, request: AgentRequest, report: Report) -> AgentOutput:
@@ -71,7 +72,10 @@ class LocalProcessOrchestrator:
         )
         started_at = asyncio.get_running_loop().time()
         try:
-            run.started(await self._start(run, request))
+            # Before anything is opened: a thousand that wait hold no pipes, and no
+            # environments, whose memory would stay with the process.
+            async with self._turns:
+                run.started(await self._start(run, request))
             await run.done
         except RequestRejectedError as error:
             ended = await run.finish()
