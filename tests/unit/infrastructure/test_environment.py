@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from muster.domain.task import AgentRequest
 from muster.domain.tool import ToolSpec
 from muster.infrastructure.adapters.local_process.environment import (

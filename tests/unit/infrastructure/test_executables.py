@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from muster.infrastructure.adapters.local_process.executables import (
     Executables,
     NotExecutable,

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from muster.domain.outcome import Failure, FailureCategory, FailureCause
 from muster.infrastructure.adapters.local_process.child import LaunchError
 from muster.infrastructure.adapters.local_process.failures import failure_to_start

@@ -5,6 +5,7 @@ from typing import Any
 
 import attrs
 import pytest
+
 from muster.domain.errors import ConfigError, ToolNotFoundError
 from muster.domain.tool import ToolSpec
 from muster.infrastructure.adapters.local_process import tool_specs
