@@ -113,7 +113,8 @@ class JobQueue(Generic[Job]):
         """Whether anybody will go on, if the one job that asks is held as others are."""
         if self._out > 1 or self._ready or self._delayed or self._urgent:
             return True
-        return self._source is not None and self._waiting + 1 < self._max_waiting
+        waiting = len(self._delayed) + self._holding + 1
+        return self._source is not None and waiting < self._max_waiting
 
     def hurry(self) -> None:
         """Whoever waits, for a moment or for news, is ready now."""
@@ -125,10 +126,6 @@ class JobQueue(Generic[Job]):
         self.release()
         self._wake_all()
 
-    @property
-    def _waiting(self) -> int:
-        return len(self._delayed) + self._holding
-
     def _pick(self) -> Job | None:
         if self._delayed or self._expiring:
             self._promote(self._now())
@@ -136,7 +133,7 @@ class JobQueue(Generic[Job]):
             return self._ready.popleft()
         if self._urgent:
             return heapq.heappop(self._urgent)[2]
-        return self._drawn() if self._source is not None else None
+        return self._drawn()
 
     def _promote(self, now: float) -> None:
         while self._delayed and self._delayed[0][0] <= now:
@@ -156,7 +153,9 @@ class JobQueue(Generic[Job]):
         heapq.heapify(self._expiring)
 
     def _drawn(self) -> Job | None:
-        if self._source is None or self._waiting >= self._max_waiting:
+        if self._source is None:
+            return None
+        if len(self._delayed) + self._holding >= self._max_waiting:
             return None
         for job in self._source:
             return job

@@ -40,14 +40,11 @@ class Recorder:
         return self.error
 
     def count(self, job: Job, result: SpawnResult, now: float) -> None:
-        """Feeds the metrics; ``now`` is the loop's time."""
-        metrics, attempts = self.fleet.metrics, job.attempts
-        if result.success and len(attempts) == 1:
-            metrics.record_at_once()
-            return
+        """Feeds the metrics with a task that needed more, or failed; loop's time."""
+        attempts = job.attempts
         first = attempts[0].failure if attempts else result.failure
         failed_at = now if job.first_failed_at is None else job.first_failed_at
-        metrics.record(
+        self.fleet.metrics.record(
             success=result.success,
             attempts=len(attempts),
             retries=result.retry_count,

@@ -1,6 +1,6 @@
 """Builds the result of a task from its last attempt and its way there."""
 
-from muster.application.batch import Job
+from muster.application.batch import Job, Route
 from muster.application.supervision import Attempt
 from muster.domain.outcome import Attempt as AttemptRecord
 from muster.domain.outcome import Failure, SpawnResult, Usage
@@ -21,13 +21,13 @@ def result_of(job: Job, attempt: Attempt, took: float) -> SpawnResult:
         task_id=task.task_id,
         agent=task.agent,
         tool=job.way.spec.name,
-        fallback=job.fell_back,
-        original_agent=task.agent if job.fell_back else None,
+        fallback=job.fallback,
+        original_agent=task.agent if job.fallback else None,
         retry_count=job.retries,
         attempts=job.attempts,
         timeout_extended=attempt.extended,
         execution_time=took,
-        usage=_usage(job),
+        usage=attempt.usage if len(job.attempts) == 1 else _usage(job),
         truncated=ended is not None and ended.truncated,
         output_path=ended.output_path if ended else None,
         simulated=output is not None and output.simulated,
@@ -69,14 +69,14 @@ def failed_result(job: Job, failure: Failure, took: float) -> SpawnResult:
 
 
 def attempt_record(
-    job: Job, attempt: Attempt, number: int, started_at: float
+    job: Job, route: Route, attempt: Attempt, started_at: float
 ) -> AttemptRecord:
-    """What is kept of one attempt; ``started_at`` in epoch seconds."""
+    """What is kept of a job's latest attempt; ``started_at`` in epoch seconds."""
     ended = attempt.ended
     return AttemptRecord(
-        number,
+        len(job.attempts) + 1,
         job.agent,
-        job.way.spec.name,
+        route.spec.name,
         started_at,
         attempt.duration,
         None if ended is None else ended.exit_code,

@@ -130,13 +130,13 @@ class Spawning:
             failure = job.doomed or self._stopped
             if failure is not None:
                 await self._fail(job, failure)
-            elif job.route is None:
-                await self._begin(job)
+            elif job.route is None and self.room is not None:
+                await self._begin_in(self.room, job)
             elif job.awaits_token and job.last_failure is not None:
                 job.awaits_token = False
                 await self._after_failure(job, job.last_failure)
             else:
-                await self._next_attempt(job, job.route)
+                await self._next_attempt(job, job.route or self._begin(job))
         except Exception as error:  # noqa: BLE001 - a fault of ours must cost one task only
             await self._mishap(job, error)
 
@@ -155,18 +155,20 @@ class Spawning:
         else:
             await self._fail(job, Failure(cause, text))
 
-    async def _begin(self, job: Job) -> None:
-        if self.room is not None:
-            await self.room.acquire()
-            if self._stopped is not None:
-                await self._fail(job, self._stopped)
-                return
+    async def _begin_in(self, room: asyncio.Semaphore, job: Job) -> None:
+        await room.acquire()
+        if self._stopped is not None:
+            await self._fail(job, self._stopped)
+        else:
+            await self._next_attempt(job, self._begin(job))
+
+    def _begin(self, job: Job) -> Route:
         job.started_at = self._loop.time()
         timeout = job.task.timeout
         if timeout is not None:
             job.deadline_at = job.started_at + timeout
-        route = job.route = self._routes.route(job.task)
-        await self._next_attempt(job, route)
+        job.route = self._routes.route(job.task)
+        return job.route
 
     async def _next_attempt(self, job: Job, route: Route) -> None:
         ticket = None
@@ -186,7 +188,7 @@ class Spawning:
         if attempt.failure is not None:
             await self._after_failure(job, attempt.failure)
             return
-        took = self._loop.time() - job.started_at
+        took = attempt.ended_at - job.started_at
         await self._end(job, result_of(job, attempt, took))
 
     async def _admitted(self, job: Job, lane: Lane) -> Admitted | None:
@@ -283,12 +285,13 @@ class Spawning:
         finally:
             self._running.discard(job)
             job.running = None
-            heard = is_over and not attempt.was_refused
-            failure = attempt.failure if heard else _INTERRUPTED
+            failure = attempt.failure if is_over else _INTERRUPTED
+            if failure is not None and attempt.was_refused:
+                failure = _INTERRUPTED
             if failure or ticket or job.agent:
                 self._gates.settle(job, ticket, failure)
         job.last = attempt
-        job.attempts += (attempt_record(job, attempt, number, started_at),)
+        job.attempts += (attempt_record(job, route, attempt, started_at),)
         if attempt.failure is not None:
             self._remember(job, attempt.failure)
         if self._is_told:
@@ -376,7 +379,10 @@ class Spawning:
         journal = self.fleet.journal
         try:
             if journal is None or await self._recorder.record(journal, result):
-                self._recorder.count(job, result, self._loop.time())
+                if result.success and len(job.attempts) == 1:
+                    self.fleet.metrics.record_at_once()
+                else:
+                    self._recorder.count(job, result, self._loop.time())
                 self.deliver(job, result)
                 if self._is_told:
                     self._narrator.ended(job, result)

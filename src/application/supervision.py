@@ -63,6 +63,7 @@ class Attempt:
     ended: AgentEnded | None = None
     early: bool = False
     duration: float = 0.0
+    ended_at: float = 0.0
     session_id: str | None = None
     usage: Usage | None = None
     events: int = 0
@@ -107,7 +108,8 @@ class Attempt:
         if self._task.cancelling() > self._cancelling:
             # The adapter has swallowed a cancellation, whose sender waits for us.
             raise asyncio.CancelledError
-        self.duration = loop.time() - self._started_at
+        self.ended_at = loop.time()
+        self.duration = self.ended_at - self._started_at
         if self.output is None:
             self.early = self.failure is self._verdict
         elif self.output.usage is not None:
@@ -175,7 +177,8 @@ class Attempt:
             self._heard(event)  # type: ignore[arg-type]
         elif kind is AgentEnded:
             self.ended = event  # type: ignore[assignment]
-            self._flush_lines()
+            if self._lines is not None:
+                self._flush(self._lines)
         elif kind is AgentStarted:
             self._started = event  # type: ignore[assignment]
         else:
@@ -312,10 +315,9 @@ class Attempt:
         for line in self._lines.feed(data):
             self.observer.line(line)  # type: ignore[union-attr]
 
-    def _flush_lines(self) -> None:
-        if self._lines is not None:
-            for line in self._lines.finish():
-                self.observer.line(line)  # type: ignore[union-attr]
+    def _flush(self, lines: LineSplitter) -> None:
+        for line in lines.finish():
+            self.observer.line(line)  # type: ignore[union-attr]
 
     def _remember(self, data: bytes | memoryview) -> None:
         # Only what stands last can be confirmed: output that goes on drops a
