@@ -20,7 +20,7 @@ from tests.support.endings import WAYS, all_ways, host_death
 from tests.support.escapes import ALL
 
 NOBODY: Final = 65534
-TRIALS: Final = 12
+TRIALS: Final = 8
 QUICK_TRIALS: Final = 1
 AT_ONCE: Final = 3  # of each escape; more only makes the machine's queue longer
 LATEST_CANCEL: Final = 0.05
