@@ -26,6 +26,7 @@ from muster.infrastructure.durable_file import (
     sync_folders,
     write_durably,
 )
+from muster.infrastructure.masked_file import mask_file
 from muster.infrastructure.safe_name import numbered_name, safe_name
 from muster.infrastructure.secrets import Redactor
 
@@ -173,10 +174,19 @@ class RunStore:
             for each in batch:
                 each.settle(error)
 
+    def mask_outputs(self, result: SpawnResult) -> None:
+        """Takes the secrets out of the files that the task has filled. Raises OSError."""
+        if result.output_path is None or result.task_id is None:
+            return
+        prefix = self.output_path(result.task_id)
+        for suffix in (".out", ".err"):
+            mask_file(Path(prefix + suffix), self.redactor)
+
     def _write(self, batch: list[_Waiting]) -> tuple[str, str] | None:
         if self._broken is None:
             try:
                 for each in batch:
+                    self.mask_outputs(each.result)
                     document = self.redactor.redact_document(each.result.to_dict())
                     write_durably(self.result_path(each.result), _json(document))
                 sync_folders([self.folder / RESULTS])
