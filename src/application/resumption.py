@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 from muster.application.fleet_context import FleetContext
 from muster.domain import graph, presets
 from muster.domain.errors import ToolNotFoundError
-from muster.domain.identity import TaskContent, identities
+from muster.domain.identity import Setting, identities
 from muster.domain.outcome import Failure, FailureCause, SpawnResult
 from muster.domain.plan import Plan, PlanTask
 from muster.domain.tool import ToolSpec
@@ -19,7 +19,8 @@ WAS_ENDED: Final = "was ended before it was done"
 CHANGED: Final = "changed"
 
 
-@frozen
+# Not frozen, which takes three times as long to make: there are 100,000 of them.
+@define
 class FinishedTask:
     """What the journal has of a task that ended. ``cause`` is None for a success."""
 
@@ -87,11 +88,8 @@ def identify(
 
     ``tool`` and ``model`` win over the tasks' own, as in `Fleet.run_plan`.
     """
-    specs = _Specs(fleet)
-    contents = {
-        task.id: _content(task, plan, specs, tool=tool, model=model)
-        for task in plan.tasks
-    }
+    settings = _Settings(plan, fleet, tool, model)
+    contents = {task.id: (task.prompt, settings.of(task)) for task in plan.tasks}
     return identities(contents, plan.dependencies())
 
 
@@ -110,7 +108,8 @@ def plan_resume(
     judge = _Judge(identity_of, history, retry_failed)
     judge.look_for_moved({task.id for task in tasks})
     for task in tasks:
-        judge.judge(task)
+        if not judge.keeps(task.id):
+            judge.judge(task)
     known = {task.id for task in plan.tasks}
     used = set(judge.resumption.kept.values())
     recorded = dict.fromkeys((*history.finished, *history.interrupted))
@@ -167,9 +166,22 @@ class _Judge:
             identity = finished.identity
             if finished.cause is not None or identity is None:
                 continue
-            if task_id not in planned or self.identity_of[task_id] != identity:
+            if self.identity_of.get(task_id) != identity or task_id not in planned:
                 moved[identity].append(task_id)
         self._moved = dict(moved)
+
+    def keeps(self, task_id: str) -> bool:
+        """Whether it is kept as it is, like nearly all of a long run."""
+        finished = self.history.finished.get(task_id)
+        if (
+            finished is None
+            or finished.cause is not None
+            or finished.identity != self.identity_of[task_id]
+            or task_id in self.history.interrupted
+        ):
+            return False
+        self.resumption.kept[task_id] = task_id
+        return True
 
     def judge(self, task: PlanTask) -> None:
         identity, found = self.identity_of[task.id], self.resumption
@@ -198,14 +210,13 @@ class _Judge:
 
     def _finished(self, task: PlanTask, finished: FinishedTask) -> None:
         found = self.resumption
-        if finished.cause is None:
-            found.kept[task.id] = task.id
-        elif _never_ran(finished):
+        if _never_ran(finished):
             found.new.append(task.id)
         elif _was_ended(task, finished):
             found.rerun[task.id] = WAS_ENDED
         elif self.retry_failed:
-            found.rerun[task.id] = f"failed ({finished.cause.value})"
+            cause = finished.cause or FailureCause.UNKNOWN
+            found.rerun[task.id] = f"failed ({cause.value})"
         else:
             found.failed[task.id] = task.id
 
@@ -226,43 +237,55 @@ def _was_ended(task: PlanTask, finished: FinishedTask) -> bool:
 
 
 @define
-class _Specs:
-    """Looks each tool and each profile up once."""
+class _Settings:
+    """Looks each tool and each profile up once, and makes equal settings once.
 
+    By hand and not by `Plan.effective`: 100,000 tasks must be known within a second.
+    """
+
+    plan: Plan
     fleet: FleetContext
-    _found: dict[object, ToolSpec | str | None] = field(factory=dict)
+    tool: str | ToolSpec | None
+    model: str | None
+    _known: dict[object, Setting] = field(factory=dict, init=False)
+    _specs: dict[object, ToolSpec | str | None] = field(factory=dict, init=False)
 
-    def spec(self, tool: str | ToolSpec | None) -> ToolSpec | str | None:
+    def of(self, task: PlanTask) -> Setting:
+        """All of the task but its prompt, as it would be run."""
+        kind = (
+            task.agent,
+            task.direct,
+            task.tool if isinstance(task.tool, str) else id(task.tool),
+            task.model,
+            id(task.expect),
+            task.cwd,
+        )
+        known = self._known.get(kind)
+        if known is None:
+            known = self._known[kind] = self._setting(task)
+        return known
+
+    def _setting(self, task: PlanTask) -> Setting:
+        defaults, fleet = self.plan.defaults, self.fleet
+        agent = task.agent if task.agent or task.direct else defaults.agent
+        profile = fleet.agents.find(agent) if fleet.agents and agent else None
+        tool = task.tool or defaults.tool or (profile.tool if profile else None)
+        model = task.model or defaults.model or (profile.model if profile else None)
+        return Setting(
+            tool=self._spec(self.tool or tool or fleet.tool),
+            model=self.model or model or fleet.model,
+            agent=agent,
+            profile=profile,
+            expect=task.expect,
+            cwd=task.cwd or defaults.cwd,
+        )
+
+    def _spec(self, tool: str | ToolSpec | None) -> ToolSpec | str | None:
         if isinstance(tool, ToolSpec):
             return tool
-        if tool not in self._found:
+        if tool not in self._specs:
             try:
-                self._found[tool] = self.fleet.tools.resolve(tool)
+                self._specs[tool] = self.fleet.tools.resolve(tool)
             except ToolNotFoundError:
-                self._found[tool] = tool
-        return self._found[tool]
-
-
-def _content(
-    task: PlanTask,
-    plan: Plan,
-    specs: _Specs,
-    *,
-    tool: str | ToolSpec | None,
-    model: str | None,
-) -> TaskContent:
-    # By hand and not by `Plan.effective`: 100,000 tasks must be known within a second.
-    defaults, fleet = plan.defaults, specs.fleet
-    agent = task.agent if task.agent or task.direct else defaults.agent
-    profile = fleet.agents.find(agent) if fleet.agents and agent else None
-    own_tool = task.tool or defaults.tool or (profile.tool if profile else None)
-    own_model = task.model or defaults.model or (profile.model if profile else None)
-    return TaskContent(
-        prompt=task.prompt,
-        tool=specs.spec(tool or own_tool or fleet.tool),
-        model=model or own_model or fleet.model,
-        agent=agent,
-        profile=profile,
-        expect=task.expect,
-        cwd=task.cwd or defaults.cwd,
-    )
+                self._specs[tool] = tool
+        return self._specs[tool]

@@ -24,7 +24,13 @@ from muster.infrastructure.journal.history import run_number
 from muster.infrastructure.journal.origin import Origin
 from muster.infrastructure.journal.records import Record, key_of, record_of
 from muster.infrastructure.journal.writer import Entry, GroupWriter
-from muster.infrastructure.run_store import RESULTS, RUNS, SUMMARY, RunStore
+from muster.infrastructure.run_store import (
+    OUTPUT,
+    RESULTS,
+    RUNS,
+    SUMMARY,
+    RunStore,
+)
 from muster.infrastructure.safe_name import numbered_name, safe_name
 from muster.infrastructure.secrets import Redactor
 
@@ -83,11 +89,14 @@ class RunJournal:
     _unwritten: dict[str, SpawnResult] = field(factory=dict, init=False)
     _inodes: tuple[int, ...] | None = field(default=None, init=False)
     _results: str = field(init=False, repr=False)
+    _outputs: str = field(init=False, repr=False)
+    _names: dict[str, str] = field(factory=dict, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self.run_id = self.store.run_id
         name = f"muster-journal-{self.run_id}"
         self._results = f"{self.folder / RESULTS}{os.sep}"
+        self._outputs = f"{self.folder / OUTPUT}{os.sep}"
         self._writer = GroupWriter(name, self._commit, self._write_files)
 
     @classmethod
@@ -165,16 +174,19 @@ class RunJournal:
         """The file of a result."""
         return self.store.result_path(result)
 
-    def _name_of(self, result: SpawnResult) -> str:
-        task_id = result.task_id
-        name = (
-            numbered_name(result.task_index) if task_id is None else safe_name(task_id)
-        )
-        return f"{self._results}{name}.json"
-
     def output_path(self, task_id: str) -> str:
         """See `Journal`."""
-        return self.store.output_path(task_id)
+        # Asked for at every start, and the same name is wanted for the result's file.
+        name = self._names[task_id] = safe_name(task_id)
+        return self._outputs + name
+
+    def _name_of(self, result: SpawnResult) -> str:
+        if result.task_id is None:
+            name = numbered_name(result.task_index)
+        else:
+            known = self._names.pop(result.task_id, None)
+            name = known or safe_name(result.task_id)
+        return f"{self._results}{name}.json"
 
     async def record(self, result: SpawnResult) -> None:
         """See `Journal`. A later result of the same task takes its place."""
@@ -310,8 +322,8 @@ class RunJournal:
 
     def _write_file(self, result: SpawnResult, record: Record) -> None:
         try:
-            data = record.document.encode() + b"\n"
-            write_whole(self._name_of(result), data)
+            self.store.mask_outputs(result)
+            write_whole(self._name_of(result), record.data + b"\n")
         except OSError as exc:
             # The journal has it. The file can be made again when there is room.
             self._unwritten[record.task_id] = result

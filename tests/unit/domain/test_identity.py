@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muster.domain.agent_profile import AgentProfile
-from muster.domain.identity import TaskContent, canonical, identities, identity
+from muster.domain.identity import Setting, canonical, identities, identity
 from muster.domain.task import Expectation
 from muster.domain.tool import ToolSpec
 
 TOOL = ToolSpec("lint", ("ruff", "check"), env={"A": "1", "B": None})
 PROFILE = AgentProfile("tester", "tests", ("bash",), "opus", prompt="You test.")
-CONTENT = TaskContent(
-    "Write {{task.a.output}}",
+PROMPT = "Write {{task.a.output}}"
+SETTING = Setting(
     TOOL,
     "opus",
     "tester",
@@ -31,7 +31,6 @@ CONTENT = TaskContent(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"prompt": "Write {{task.b.output}}"},
         {"model": None},
         {"agent": None},
         {"tool": "lint"},
@@ -51,7 +50,10 @@ CONTENT = TaskContent(
 )
 def test_content_is_identity(changes):
     """Whatever changes what the agent is asked to do changes the identity."""
-    assert identity(attrs.evolve(CONTENT, **changes)) != identity(CONTENT)
+    assert identity(PROMPT, attrs.evolve(SETTING, **changes)) != identity(
+        PROMPT, SETTING
+    )
+    assert identity(f"{PROMPT} ", SETTING) != identity(PROMPT, SETTING)
 
 
 @pytest.mark.parametrize(
@@ -66,12 +68,16 @@ def test_content_is_identity(changes):
 )
 def test_how_it_is_watched_is_not(changes):
     """Names, hints, places and the order of a mapping leave the identity alone."""
-    assert identity(attrs.evolve(CONTENT, **changes)) == identity(CONTENT)
+    assert identity(PROMPT, attrs.evolve(SETTING, **changes)) == identity(
+        PROMPT, SETTING
+    )
 
 
 def test_dependencies_count_in_their_order():
     """The same prompt after other work, or in another order of it, is another task."""
-    found = {identity(CONTENT, each) for each in [(), "a", ("a", "b"), ("b", "a")]}
+    found = {
+        identity(PROMPT, SETTING, each) for each in [(), "a", ("a", "b"), ("b", "a")]
+    }
 
     assert len(found) == 4
 
@@ -88,7 +94,7 @@ def plans(draw):
         else ()
         for place, name in enumerate(names)
     }
-    return {name: TaskContent(draw(prompts)) for name in names}, depends
+    return {name: (draw(prompts), Setting()) for name in names}, depends
 
 
 def behind(depends, start):
@@ -107,7 +113,7 @@ def test_an_edit_reaches_its_dependents_only(plan, data):
     edited = data.draw(st.sampled_from(list(contents)))
     before = identities(contents, depends)
 
-    after = identities({**contents, edited: TaskContent("new")}, depends)
+    after = identities({**contents, edited: ("new", Setting())}, depends)
 
     changed = {each for each in contents if before[each] != after[each]}
     assert changed == behind(depends, edited)
@@ -175,7 +181,7 @@ def test_the_same_in_every_process():
     code = (
         "from muster.domain.identity import *\n"
         "from muster.domain.tool import ToolSpec\n"
-        "print(identity(TaskContent('x', ToolSpec('t', ('a', 'b')), cwd='d'), ['y']))"
+        "print(identity('x', Setting(ToolSpec('t', ('a', 'b')), cwd='d'), ['y']))"
     )
     said = {
         subprocess.run(
@@ -188,13 +194,14 @@ def test_the_same_in_every_process():
         for seed in "12"
     }
 
-    assert said == {identity(TaskContent("x", ToolSpec("t", ("a", "b")), cwd="d"), "y")}
+    setting = Setting(ToolSpec("t", ("a", "b")), cwd="d")
+    assert said == {identity("x", setting, ["y"])}
 
 
 def test_a_long_chain_needs_no_recursion():
     """Distinct prompts have distinct identities, however long the chain is."""
     names = [str(number) for number in range(20_000)]
-    contents = {name: TaskContent(name, TOOL) for name in names}
+    contents = {name: (name, Setting(TOOL)) for name in names}
     chain = {n: (names[i - 1],) if i else () for i, n in enumerate(names)}
 
     assert len(set(identities(contents, chain).values())) == len(names)
