@@ -3,9 +3,12 @@
 from math import inf
 
 from muster.application.batch import Job, Route
+from muster.application.expecting import Expecting
 from muster.application.fleet_context import FleetContext
 from muster.application.observer import Observer
+from muster.application.ports.agent_orchestrator import AgentOrchestrator
 from muster.application.supervision import Attempt
+from muster.domain.expectation import with_complaint
 from muster.domain.outcome import Failure, FailureCause
 from muster.domain.task import AgentRequest
 
@@ -37,7 +40,7 @@ def request_of(
         path = fleet.journal.output_path(task.task_id)
     return AgentRequest(
         job.agent_id,
-        prompt=_before(job, route) + task.prompt,
+        prompt=_prompt(job, route),
         request_id=task.task_id,
         agent=job.agent,
         tool=route.spec,
@@ -54,9 +57,25 @@ def request_of(
     )
 
 
-def _before(job: Job, route: Route) -> str:
+def _prompt(job: Job, route: Route) -> str:
+    prompt = job.task.prompt
     persona = route.persona if job.agent else ""
-    return persona if route.spec.interprets else persona + job.context
+    if route.spec.interprets:
+        # It would be run, not read.
+        return persona + prompt
+    if job.complaint is not None:
+        prompt = with_complaint(prompt, job.complaint)
+    return persona + job.context + prompt
+
+
+def orchestrator_of(
+    job: Job, route: Route, fleet: FleetContext
+) -> AgentOrchestrator | Expecting:
+    """Who runs the agent: the route's orchestrator, which may have to be believed."""
+    expect = job.task.expect
+    if expect is None:
+        return route.orchestrator
+    return Expecting(route.orchestrator, job.task, expect, fleet.inspector)
 
 
 def too_late(job: Job) -> Failure:

@@ -93,6 +93,7 @@ class Job:
     doomed: Failure | None = None
     context: str = ""
     has_ended: bool = False
+    complaint: str | None = None
 
     @property
     def agent_id(self) -> str:

@@ -13,6 +13,7 @@ from muster.application.ports.agent_registry import AgentRegistry
 from muster.application.ports.attempt_log import AttemptLog
 from muster.application.ports.clock import Clock
 from muster.application.ports.event_sink import EventSink
+from muster.application.ports.inspector import Inspector
 from muster.application.ports.journal import Journal
 from muster.application.ports.randomness import Randomness
 from muster.application.ports.tool_registry import ToolRegistry
@@ -64,6 +65,7 @@ class FleetContext:
     recovery: RecoveryPolicy | None = None
     metrics: RecoveryMetrics = field(factory=RecoveryMetrics)
     wants_output: bool = False
+    inspector: Inspector | None = None
     first_looks: FirstLooks = field(factory=FirstLooks, init=False)
     active: set[Stoppable] = field(factory=set, init=False)
     interruptions: list[str] = field(factory=list, init=False)

@@ -21,6 +21,11 @@ class Retry:
 
 
 @frozen
+class Amend:
+    """Try again at once, and say what was wrong with the answer."""
+
+
+@frozen
 class AwaitToken:
     """A retry is due, but the lane's retry budget is empty."""
 
@@ -37,7 +42,7 @@ class GiveUp:
     hint: str = ""
 
 
-Step = Retry | AwaitToken | FallBack | GiveUp
+Step = Retry | Amend | AwaitToken | FallBack | GiveUp
 
 # On the same tool the fallback meets the same login, model and quota.
 _FALLBACK_HELPS_DESPITE = frozenset(
@@ -95,6 +100,9 @@ def next_step(
     is_over = now >= job.deadline_at or job.fallback
     if recovery is None or is_over or not cause.is_agent_failure:
         return GiveUp()
+    if job.task.expect is not None and cause is FailureCause.OUTPUT_INVALID:
+        # Whatever the policy says: once more with the complaint, and not again.
+        return Amend() if job.complaint is None else GiveUp()
     wait = bounded_wait(failure.retry_after) or 0.0
     crowded = not alone and job.last is not None and job.last.was_refused
     if crowded or _costs_nothing(job, cause, now):
@@ -105,7 +113,8 @@ def next_step(
         in_time = now + delay < job.deadline_at
         return Retry(delay, free=True) if in_time else GiveUp(_too_late(delay))
     may_help = cause.is_retryable and cause is not FailureCause.QUOTA
-    if may_help and job.retries < recovery.max_retries:
+    made = job.retries - (job.complaint is not None)
+    if may_help and made < recovery.max_retries:
         return _retry(job, recovery, wait, now=now, draw=draw, budget=budget)
     return FallBack() if may_fall_back(job, cause) else GiveUp()
 

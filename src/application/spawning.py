@@ -10,8 +10,7 @@ from math import inf
 
 from attrs import define, evolve, field
 
-from muster.application import recovery
-from muster.application.attempts import attempt_of, request_of, too_late
+from muster.application import attempts, recovery
 from muster.application.batch import BatchObserver, BatchOptions, Job, Route
 from muster.application.concurrency import JobQueue, max_waiting, work_off
 from muster.application.fleet_context import FleetContext
@@ -174,7 +173,7 @@ class Spawning:
         ticket = None
         now = self._loop.time() if job.deadline_at != inf else 0.0
         if now >= job.deadline_at:
-            await self._fail(job, too_late(job))
+            await self._fail(job, attempts.too_late(job))
             return
         if route.lane is not None:
             ticket = await self._admitted(job, route.lane)
@@ -271,7 +270,7 @@ class Spawning:
         number = len(job.attempts) + 1
         started_at = fleet.clock.epoch()
         observer = self._narrator.observer(job) if self._is_told else None
-        attempt = job.running = attempt_of(job, route, fleet, observer)
+        attempt = job.running = attempts.attempt_of(job, route, fleet, observer)
         if job.machine is not None:
             recovery.start(job.machine)
         is_over = False
@@ -279,8 +278,10 @@ class Spawning:
             self._running.add(job)
             if self._is_told:
                 self._narrator.starting(job, number)
-            request = request_of(job, route, fleet, wants_output=self._wants_output)
-            await attempt.run(route.orchestrator, request)
+            request = attempts.request_of(
+                job, route, fleet, wants_output=self._wants_output
+            )
+            await attempt.run(attempts.orchestrator_of(job, route, fleet), request)
             is_over = True
         finally:
             self._running.discard(job)
@@ -319,7 +320,10 @@ class Spawning:
             budget=self.fleet.lanes.budget(lane),
             alone=not self._running,
         )
-        if isinstance(step, recovery.Retry):
+        if isinstance(step, recovery.Amend):
+            job.complaint = failure.message
+            self._retry(job, failure, recovery.Retry(0.0), now)
+        elif isinstance(step, recovery.Retry):
             self._retry(job, failure, step, now)
         elif isinstance(step, recovery.AwaitToken) and self._may_earn_tokens(lane):
             job.awaits_token = True

@@ -24,6 +24,7 @@ from muster.infrastructure.adapters.stub.orchestrator import AgentOrchestratorSt
 from muster.infrastructure.agent_profiles import AgentProfiles
 from muster.infrastructure.clock import SystemClock
 from muster.infrastructure.fault_log import FaultLog
+from muster.infrastructure.inspector import WorldInspector
 from muster.infrastructure.randomness import SystemRandomness
 from muster.infrastructure.settings import Settings
 from muster.infrastructure.user_folders import gate_of, profiles_of
@@ -103,6 +104,7 @@ def _context(  # noqa: PLR0917 - the container passes its parts by position
             for name in (*presets.SPAWN_POLICIES, *settings.policies)
         },
         recovery=settings.recovery,
+        inspector=WorldInspector(adapters.orchestrator_of),
     )
 
 
