@@ -209,6 +209,33 @@ async def test_failed_commit_is_never_repeated(error):
     assert len(calls) == 1
 
 
+async def test_who_waits_behind_a_failed_commit_is_told():
+    """What came while it failed is not written either: its order would be a lie."""
+    gate, calls = threading.Event(), []
+
+    def commit(batch):
+        gate.wait(10)
+        calls.append(len(batch))
+        raise JournalError("EIO")
+
+    writer = GroupWriter("test", commit, lambda _: None)
+    async with asyncio.TaskGroup() as group:
+        waiting = [group.create_task(refused(writer)) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        waiting.append(group.create_task(refused(writer)))
+        await asyncio.sleep(0.1)
+        gate.set()
+    await writer.aclose()
+    assert (calls, [each.result() for each in waiting]) == ([1], ["EIO"] * 3)
+
+
+async def refused(writer):
+    """What the writer says instead of writing."""
+    with pytest.raises(JournalError) as caught:
+        await writer.write("result", 1)
+    return caught.value.problem
+
+
 @pytest.mark.parametrize("count", [1, 40])
 def test_killed_writer_loses_nothing(tmp_path, count):
     """SIGKILL: what was acknowledged is there, and what was in flight is known."""

@@ -136,6 +136,13 @@ def one(
             },
             WAS_RUNNING,
         ),
+        (
+            {
+                "finished": FinishedTask(SAME),
+                "interrupted": InterruptedTask(OTHER),
+            },
+            WAS_RUNNING,
+        ),
     ],
 )
 def test_what_becomes_of_a_task(past: dict[str, Any], becomes: str) -> None:

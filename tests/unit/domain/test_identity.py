@@ -170,6 +170,25 @@ def test_nothing_runs_into_its_neighbour(words, data):
     assert (canonical(words) == canonical(other)) == (words == other)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (["a", "b"], ["asb"]),
+        ([["a"], "b"], [["a", "b"]]),
+        (["a", ["b"]], ["alsb"]),
+        ({"a": "b"}, ["a", "b"]),
+        ({"a": "b", "c": "d"}, {"a": "b", "cd": ""}),
+        ([None], ["n"]),
+        ([1, 2], [12]),
+        (["1"], [1]),
+        (True, 1),
+    ],
+)
+def test_what_a_careless_encoding_would_mix_up(one, other):
+    """Parts say what they are and how long they are."""
+    assert canonical(one) != canonical(other)
+
+
 @pytest.mark.parametrize("value", [b"x", {"b", "a"}, object, 1j])
 def test_foreign_values_have_bytes(value):
     """What YAML may put into a profile never raises."""
