@@ -12,7 +12,7 @@ from muster.domain.agent_profile import AgentProfile
 from muster.domain.errors import CyclicPlanError, PlanError
 from muster.domain.spawn_policy import SpawnPolicy
 from muster.domain.suggestion import did_you_mean
-from muster.domain.task import Expectation, SpawnTask
+from muster.domain.task import Expectation, SpawnTask, expectation
 from muster.domain.tool import ToolSpec
 
 NO_AGENT = "@self"
@@ -46,6 +46,13 @@ def _ids(value: str | Iterable[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
+def _expected(value: Expectation | Mapping[str, Any] | None) -> Expectation | None:
+    try:
+        return expectation(value)
+    except ValueError as error:
+        raise PlanError(str(error)) from error
+
+
 @frozen
 class PlanTask:
     """One task of a plan. ``done`` tasks count as succeeded and are not run.
@@ -63,7 +70,7 @@ class PlanTask:
     depends: tuple[str, ...] = field(default=(), converter=_ids)
     timeout: float | None = field(default=None, validator=_limit)
     policy: SpawnPolicy | str | None = None
-    expect: Expectation | None = None
+    expect: Expectation | None = field(default=None, converter=_expected)
     cwd: str | None = None
     done: bool = False
     direct: bool = field(default=False, kw_only=True)

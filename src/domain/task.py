@@ -1,10 +1,10 @@
 """What is asked for: tasks by a user, requests to an orchestrator."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import Attribute, define, field, frozen
+from attrs import Attribute, define, field, fields, frozen
 
 from muster.domain import presets
 from muster.domain.outcome import Usage
@@ -45,6 +45,13 @@ def _limit(instance: Any, attribute: "Attribute[Any]", value: float | None) -> N
         positive(instance, attribute, value)
 
 
+def _words(value: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    # "pytest" is one word, not six.
+    if value is None:
+        return None
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
 @frozen
 class Expectation:
     """What must hold for an exit to count as success. None is not asked for.
@@ -57,7 +64,23 @@ class Expectation:
     file: str | None = None
     regex: str | None = None
     json_schema: Mapping[str, Any] | None = None
-    command: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = field(default=None, converter=_words)
+
+
+def expectation(value: Any) -> Expectation | None:
+    """Converter: a table of the same keys is an `Expectation`, too."""
+    if value is None or isinstance(value, Expectation):
+        return value
+    if not isinstance(value, Mapping):
+        problem = (
+            f"expect must be an Expectation or a table of its fields, not {value!r}"
+        )
+        raise ValueError(problem)  # noqa: TRY004 - like every wrong field
+    known = {each.name for each in fields(Expectation)}
+    if unknown := sorted(map(str, set(value) - known)):
+        problem = f"expect has no '{unknown[0]}'; there are {', '.join(sorted(known))}"
+        raise ValueError(problem)
+    return Expectation(**value)
 
 
 @frozen
@@ -84,7 +107,9 @@ class SpawnTask:
     )
     env: Mapping[str, str] | None = field(default=None, kw_only=True, validator=_no_nul)
     depends: tuple[str, ...] = field(default=(), kw_only=True, converter=tuple)
-    expect: Expectation | None = field(default=None, kw_only=True)
+    expect: Expectation | None = field(
+        default=None, kw_only=True, converter=expectation
+    )
     is_spawn: bool = field(default=False, kw_only=True)
 
     @property

@@ -33,14 +33,8 @@ class WorldInspector:
     orchestrator_of: Callable[[ToolSpec], AgentOrchestrator]
 
     def obstacle(self, expect: Expectation) -> str | None:
-        """See `Inspector`: a missing library, a schema that is none, no command."""
-        if expect.command is not None and not expect.command:
-            return "the expected command is empty"
-        if expect.json_schema is None:
-            return None
-        if find_spec("jsonschema") is None:
-            return "json_schema needs the library jsonschema: install muster[schema]"
-        return _wrong_schema(expect.json_schema)
+        """See `Inspector`."""
+        return obstacle(expect)
 
     async def complaint(
         self,
@@ -76,6 +70,17 @@ class WorldInspector:
         except AgentInvocationError as error:
             return f"the command `{shlex.join(command)}` failed: {_reason(error)}"
         return None
+
+
+def obstacle(expect: Expectation) -> str | None:
+    """What can't be checked here: a missing library, a schema that is none, no command."""
+    if expect.command is not None and not expect.command:
+        return "the expected command is empty"
+    if expect.json_schema is None:
+        return None
+    if find_spec("jsonschema") is None:
+        return "json_schema needs the library jsonschema: install muster[schema]"
+    return _wrong_schema(expect.json_schema)
 
 
 def _reason(error: AgentInvocationError) -> str:

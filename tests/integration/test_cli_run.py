@@ -180,6 +180,19 @@ def test_commands_of_a_plan_need_consent(cli: Cli) -> None:
     assert (cli.folder / "touched").exists()
 
 
+def test_checks_of_a_plan_need_consent_too(cli: Cli) -> None:
+    """A command that is expected to succeed is a command of the plan."""
+    task = {"id": "a", "prompt": "x", "tool": "cat"}
+    cli.file("p.json", plan(task | {"expect": {"command": ["touch", "touched"]}}))
+
+    ended = cli.args("run", "p.json").run().status(2)
+    ended.says("to check an answer: touch touched", "--yes").is_civil()
+    assert not (cli.folder / "touched").exists()
+
+    cli.args("run", "p.json", "--yes").run().status(0)
+    assert (cli.folder / "touched").exists()
+
+
 def test_a_dry_run_starts_nothing(cli: Cli) -> None:
     """It shows waves, tasks and the plan's own commands."""
     cli.file("p.json", OWN_TOOL)

@@ -35,7 +35,7 @@ BAD = [
     (["run", "plan.md", "--tool", ""], "--tool"),
     (["run", "plan.md", "--tick"], "Unknown option: --tick"),
     (["run", "broken.toml"], "broken.toml:1"),
-    (["run", "expects.toml"], "'expect', which this version does not check"),
+    (["run", "expects.toml"], "'a': the expected json_schema is no JSON schema"),
     (["spawn"], "no prompt is given"),
     (["spawn", "x", "--retries", "-1"], "--retries: must be 0 or more"),
     (["spawn", "x", "--timeout", "-3"], "--timeout: must be seconds above 0"),
@@ -48,7 +48,7 @@ BAD = [
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
     """A folder with a good plan and two bad ones."""
-    expects = '[[task]]\nid = "a"\nprompt = "x"\ntool = "cat"\nexpect = {regex = "y"}\n'
+    expects = '[[task]]\nid = "a"\nprompt = "x"\ntool = "cat"\nexpect = {json_schema = {type = "y"}}\n'
     cli = Cli(tmp_path).file("plan.md", PLAN).file("broken.toml", "[[task]\n")
     return cli.file("expects.toml", expects)
 

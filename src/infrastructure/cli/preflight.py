@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 from attrs import define
 
 from muster.application.fleet_context import FleetContext
+from muster.domain import expectation
 from muster.domain.errors import (
     AgentNotFoundError,
     MusterError,
@@ -16,6 +17,7 @@ from muster.domain.errors import (
 )
 from muster.domain.plan import Plan, PlanTask
 from muster.domain.tool import ToolSpec
+from muster.infrastructure import inspector
 from muster.infrastructure.cli import streams
 from muster.infrastructure.cli.exit_codes import ExitCode
 from muster.infrastructure.cli.output import Output
@@ -53,17 +55,16 @@ def selected(plan: Plan, only: Collection[str] | None) -> list[PlanTask]:
 
 
 def check_supported(tasks: Iterable[PlanTask], name: str) -> None:
-    """Refuses what this version would not do. Raises `PlanError`.
+    """Refuses what can't be checked here, before anybody works. Raises `PlanError`.
 
     A success that nobody has checked, though the plan says how, would be a lie.
     """
     for task in tasks:
-        if task.expect is not None:
-            problem = (
-                f"task '{task.id}' has 'expect', which this version does not check; "
-                "remove it, or use a later version"
-            )
-            raise PlanError(problem, name, task.line)
+        if task.expect is None:
+            continue
+        problem = expectation.obstacle(task.expect) or inspector.obstacle(task.expect)
+        if problem is not None:
+            raise PlanError(f"task '{task.id}': {problem}", name, task.line)
 
 
 def tool_of(task: PlanTask, context: FleetContext) -> ToolSpec:
@@ -104,11 +105,14 @@ def consent(
     plan: Plan, tasks: Iterable[PlanTask], output: Output, *, yes: bool
 ) -> None:
     """Asks before commands that stand in the plan itself are run. Raises `PlanError`."""
+    tasks = list(tasks)
     used = {task.tool for task in tasks} | {each.tool for each in plan.agents.values()}
     tools = [each for name, each in plan.tools.items() if name in used]
-    if yes or not tools:
+    checks = checking(tasks)
+    if yes or not (tools or checks):
         return
     listed = [f"  {one_line(each.name)}: {command_line(each)}" for each in tools]
+    listed += [f"  to check an answer: {each}" for each in checks]
     text = "this plan brings commands of its own:\n" + "\n".join(listed)
     if not (streams.is_terminal(sys.stdin) and streams.is_terminal(sys.stderr)):
         raise PlanError(f"{text}\nlook at them, and allow them with --yes")
@@ -117,6 +121,12 @@ def consent(
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise PlanError("not allowed; nothing was started")
+
+
+def checking(tasks: Iterable[PlanTask]) -> list[str]:
+    """The commands that are expected to succeed after tasks, each once."""
+    commands = (task.expect.command for task in tasks if task.expect is not None)
+    return list(dict.fromkeys(one_line(join(each)) for each in commands if each))
 
 
 def command_line(spec: ToolSpec) -> str:

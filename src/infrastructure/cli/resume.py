@@ -91,8 +91,10 @@ def resume(
         return 0
     with taking_up.taken_up(home, run_id) as taken:
         settings, plan, text = _decide(taken, way, engine)
-        old = _own_commands(taken)
-        if any(old.get(name) != tool for name, tool in plan.tools.items()):
+        old = _allowed(taken)
+        is_new = any(old.tools.get(name) != each for name, each in plan.tools.items())
+        checks = set(preflight.checking(plan.tasks))
+        if is_new or checks - set(preflight.checking(old.tasks)):
             preflight.consent(plan, taken.pending_tasks, console, yes=way.yes)
         preflight.check_supported(taken.pending_tasks, str(taken.stored.plan_path))
         taken.end_leftovers(console)
@@ -169,13 +171,13 @@ def _shown(path: Path) -> str:
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _own_commands(taken: "TakenUp") -> Mapping[str, Any]:
-    """The commands that were allowed when the run was begun."""
+def _allowed(taken: "TakenUp") -> Plan:
+    """The plan whose commands were allowed when the run was begun."""
     path = taken.stored.plan_path
     try:
-        return plan_files.load(path or "-", text=taken.snapshot()).tools
+        return plan_files.load(path or "-", text=taken.snapshot())
     except PlanError:
-        return {}
+        return Plan(())
 
 
 def _merged(engine: EngineFlags, remembered: Mapping[str, Any]) -> EngineFlags:

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muster.domain.task import AgentRequest, ContextBundle, SpawnTask
+from muster.domain.errors import PlanError
+from muster.domain.plan import PlanTask
+from muster.domain.task import AgentRequest, ContextBundle, Expectation, SpawnTask
 
 BAD_NAMES = [
     "",
@@ -115,3 +117,34 @@ def test_text_of_a_request(
 ) -> None:
     """The prompt, an empty one too, before the topic."""
     assert AgentRequest("a", context, prompt=prompt).text == text
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, None),
+        ({}, Expectation()),
+        ({"regex": "x"}, Expectation(regex="x")),
+        ({"command": "pytest"}, Expectation(command=("pytest",))),
+        ({"command": ["pytest", "-q"]}, Expectation(command=("pytest", "-q"))),
+        (Expectation(file="x"), Expectation(file="x")),
+    ],
+)
+def test_an_expectation_may_be_a_table(
+    value: Any, expected: Expectation | None
+) -> None:
+    """Of the same names, in a task and in a plan."""
+    assert SpawnTask("x", expect=value).expect == expected
+    assert PlanTask("a", "x", expect=value).expect == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [({"regexp": "x"}, "no 'regexp'; there are command"), ("x", "not 'x'")],
+)
+def test_an_expectation_that_is_none(value: Any, words: str) -> None:
+    """Says which key is wrong, or what it should be."""
+    with pytest.raises(ValueError, match=words):
+        SpawnTask("x", expect=value)
+    with pytest.raises(PlanError, match=words):
+        PlanTask("a", "x", expect=value)
