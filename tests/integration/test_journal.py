@@ -12,6 +12,7 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
+import attrs
 import pytest
 
 from muster.domain.errors import JournalError
@@ -153,6 +154,18 @@ async def test_private_and_masked(tmp_path):
     assert read_run(home).results["a"].output == "the key\n*** works"
 
 
+async def test_output_files_are_masked_before_they_are_known(tmp_path):
+    """What outgrew memory is masked when its result is acknowledged."""
+    journal = create(tmp_path, redactor=Redactor({"API_KEY": "hunter2-hunter2"}))
+    whole = Path(f"{journal.output_path('a')}.out")
+    whole.write_text("says hunter2-hunter2 aloud")  # noqa: ASYNC240 - it is small
+
+    await journal.record(attrs.evolve(success("a"), output_path=str(whole)))
+
+    assert whole.read_text() == "says *** aloud"  # noqa: ASYNC240 - it is small
+    await journal.aclose()
+
+
 async def test_a_later_result_takes_the_place(tmp_path):
     """One result per task of a run; the same task in another run has its own."""
     journal, other = create(tmp_path / "m"), create(tmp_path / "m")
@@ -226,7 +239,8 @@ async def test_who_waits_behind_a_failed_commit_is_told():
         await asyncio.sleep(0.1)
         gate.set()
     await writer.aclose()
-    assert (calls, [each.result() for each in waiting]) == ([1], ["EIO"] * 3)
+    assert len(calls) == 1
+    assert [each.result() for each in waiting] == ["EIO"] * 3
 
 
 async def refused(writer):

@@ -49,10 +49,15 @@ def count(cli: Cli, *ids: str) -> list[int]:
 
 
 def killed(cli: Cli, until: str) -> None:
-    """Runs the plan and kills muster once the agent ``until`` is held."""
+    """Runs the plan and kills muster once the agent ``until`` alone is not done."""
     cli.file(f"hold-{until}", "")
+    tasks = json.loads((cli.folder / "plan.json").read_text())["tasks"]
     running = cli.args("run", "plan.json", *RUN).start()
     wait_until((cli.folder / f"pid-{until}").exists, f"{until} runs")
+    files = ".muster/runs/*/results/*.json"
+    wait_until(
+        lambda: len(list(cli.folder.glob(files))) == len(tasks) - 1, "the others end"
+    )
     running.send(signal.SIGKILL).process.wait()
     (cli.folder / f"hold-{until}").unlink()
 

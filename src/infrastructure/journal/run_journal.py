@@ -4,11 +4,12 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from attrs import define, field
 
@@ -18,6 +19,7 @@ from muster.domain import presets
 from muster.domain.errors import JournalError
 from muster.domain.outcome import SpawnResult
 from muster.infrastructure.durable_file import write_whole
+from muster.infrastructure.journal import statements as sql
 from muster.infrastructure.journal.claim import Claim, Owner
 from muster.infrastructure.journal.database import NAME, open_journal, refused
 from muster.infrastructure.journal.history import run_number
@@ -33,39 +35,6 @@ from muster.infrastructure.run_store import (
 )
 from muster.infrastructure.safe_name import numbered_name, safe_name
 from muster.infrastructure.secrets import Redactor
-
-# A first attempt that finds its own mark is one whose host died while it ran: a result
-# removes the mark.
-_STARTED: Final = """
-INSERT INTO in_flight (run, task_id, attempt, identity, started_at)
-VALUES (?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET attempt = excluded.attempt, identity = excluded.identity,
-    started_at = excluded.started_at, session_id = NULL,
-    deaths = iif(identity IS excluded.identity, deaths + (excluded.attempt = 1), 0)
-"""
-_SESSION: Final = "UPDATE in_flight SET session_id = ? WHERE run = ? AND task_id = ?"
-_RESULT: Final = """
-INSERT INTO results (run, task_id, identity, cause, attempts, seconds, recorded_at,
-    document, checksum)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (run, task_id) DO UPDATE SET identity = excluded.identity,
-    cause = excluded.cause, attempts = excluded.attempts, seconds = excluded.seconds,
-    recorded_at = excluded.recorded_at, document = excluded.document,
-    checksum = excluded.checksum
-"""
-_LANDED: Final = "DELETE FROM in_flight WHERE run = ? AND task_id = ?"
-_BEGUN: Final = """
-INSERT INTO runs (run_id, plan_path, options, started_at, owner_pid, owner_since)
-VALUES (?, ?, ?, ?, ?, ?)
-"""
-_OWNED: Final = """
-UPDATE runs SET owner_pid = ?, owner_since = ?, status = NULL, summary = NULL
-WHERE run = ?
-"""
-_COMPLETED: Final = """
-UPDATE runs SET status = ?, summary = ?, owner_pid = NULL, owner_since = NULL
-WHERE run = ?
-"""
 
 
 @define(eq=False)
@@ -116,18 +85,19 @@ class RunJournal:
         store = RunStore.create(
             home, clock=clock, randomness=randomness, redactor=redactor, plan=plan
         )
-        try:
+        with ExitStack() as undo:
+            # Nothing ran: an empty folder would be a run that never was.
+            undo.callback(rmtree, store.folder, ignore_errors=True)
             claim = Claim.take(store.folder, lambda: (None, None))
+            undo.callback(claim.release)
             origin = Origin.of(plan_path, options or {})
             origin.write(store.folder)
             opened = open_journal(home, busy_seconds=busy_seconds)
+            undo.callback(opened.connection.close)
             now = clock.epoch()
             row = (store.run_id, *origin.columns, now, os.getpid(), now)
-            run = _committed(opened.connection, home, _BEGUN, row)
-        except BaseException:
-            # Nothing ran: an empty folder would be a run that never was.
-            rmtree(store.folder, ignore_errors=True)
-            raise
+            run = _committed(opened.connection, home, sql.BEGUN, row)
+            undo.pop_all()
         return cls(store, clock, run, opened.connection, claim, opened.warning)
 
     @classmethod
@@ -144,14 +114,14 @@ class RunJournal:
         store = RunStore(run_id, home / RUNS / run_id, redactor or Redactor())
         opened = open_journal(home, busy_seconds=busy_seconds)
         connection = opened.connection
-        try:
+        with ExitStack() as undo:
+            undo.callback(connection.close)
             run = _number_of(connection, store.folder, clock)
             claim = Claim.take(store.folder, lambda: _owner_of(connection, run))
+            undo.callback(claim.release)
             owner = (os.getpid(), clock.epoch(), run)
-            _committed(connection, home, _OWNED, owner)
-        except BaseException:
-            connection.close()
-            raise
+            _committed(connection, home, sql.OWNED, owner)
+            undo.pop_all()
         (store.folder / SUMMARY).unlink(missing_ok=True)
         return cls(store, clock, run, connection, claim, opened.warning)
 
@@ -211,13 +181,13 @@ class RunJournal:
         """
         now = self.clock.epoch()
         records = [record_of(each, known, self.redactor) for each, known in results]
-        rows = [_row(self.run, each, now) for each in records]
+        rows = [sql.row_of(self.run, each, now) for each in records]
         try:
             self.connection.execute("BEGIN IMMEDIATE")
             try:
-                self.connection.executemany(_RESULT, rows)
+                self.connection.executemany(sql.RESULT, rows)
                 landed = [(self.run, each.task_id) for each in records]
-                self.connection.executemany(_LANDED, landed)
+                self.connection.executemany(sql.LANDED, landed)
                 self.connection.execute("COMMIT")
             except BaseException:
                 _roll_back(self.connection)
@@ -249,6 +219,7 @@ class RunJournal:
         path = self.home / NAME
         try:
             self._check_files(path)
+            self._mask_outputs(batch)
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 for kind, entries in groupby(batch, attrgetter("kind")):
@@ -262,6 +233,16 @@ class RunJournal:
         if self._inodes is None:
             self._inodes = _inodes(path)
 
+    def _mask_outputs(self, batch: Sequence[Entry]) -> None:
+        # Before anybody is told where they are.
+        try:
+            for each in batch:
+                if each.kind == "result":
+                    self.store.mask_outputs(each.values)
+        except OSError as exc:
+            problem = f"an output could not be masked: {exc.strerror}"
+            raise JournalError(problem, exc.filename) from exc
+
     def _insert(self, kind: str, entries: Sequence[Entry]) -> None:
         if kind == "result":
             self._insert_results(entries)
@@ -271,10 +252,10 @@ class RunJournal:
                 (self.run, task_id, attempt, known.get(task_id), at)
                 for task_id, attempt, at in (each.values for each in entries)
             ]
-            self.connection.executemany(_STARTED, rows)
+            self.connection.executemany(sql.STARTED, rows)
         elif kind == "session":
             rows = [each.values for each in entries]
-            self.connection.executemany(_SESSION, rows)
+            self.connection.executemany(sql.SESSION, rows)
         else:
             for each in entries:
                 self._insert_summary(each.values)
@@ -286,15 +267,15 @@ class RunJournal:
             result: SpawnResult = each.values
             record = record_of(result, known.get(key_of(result)), self.redactor)
             each.values = (result, record)
-            rows.append(_row(self.run, record, now))
-        self.connection.executemany(_RESULT, rows)
+            rows.append(sql.row_of(self.run, record, now))
+        self.connection.executemany(sql.RESULT, rows)
         landed = [(self.run, row[1]) for row in rows]
-        self.connection.executemany(_LANDED, landed)
+        self.connection.executemany(sql.LANDED, landed)
 
     def _insert_summary(self, summary: Mapping[str, Any]) -> None:
         document = self.redactor.redact_document(summary)
         row = (summary.get("status"), json.dumps(document), self.run)
-        self.connection.execute(_COMPLETED, row)
+        self.connection.execute(sql.COMPLETED, row)
 
     def _check_files(self, path: Path) -> None:
         # SQLite goes on writing to a file that nobody can find any more.
@@ -333,20 +314,6 @@ class RunJournal:
         waiting, self._unwritten = list(self._unwritten.values()), {}
         self._write_each(waiting)
         self.store.write_summary(summary)
-
-
-def _row(run: int, record: Record, now: float) -> tuple[Any, ...]:
-    return (
-        run,
-        record.task_id,
-        record.identity,
-        record.cause,
-        record.attempts,
-        record.seconds,
-        now,
-        record.document,
-        record.checksum,
-    )
 
 
 def _inodes(path: Path) -> tuple[int, ...]:
@@ -394,4 +361,4 @@ def _number_of(connection: sqlite3.Connection, folder: Path, clock: Clock) -> in
     # Its folder is there, and its row was lost with a damaged journal.
     origin = Origin.read(folder)
     row = (folder.name, *origin.columns, clock.epoch(), None, None)
-    return _committed(connection, home, _BEGUN, row)
+    return _committed(connection, home, sql.BEGUN, row)

@@ -1,0 +1,53 @@
+"""What a run's journal says to SQLite."""
+
+from typing import Any, Final
+
+from muster.infrastructure.journal.records import Record
+
+# A first attempt that finds its own mark is one whose host died while it ran: a result
+# removes the mark.
+STARTED: Final = """
+INSERT INTO in_flight (run, task_id, attempt, identity, started_at)
+VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET attempt = excluded.attempt, identity = excluded.identity,
+    started_at = excluded.started_at, session_id = NULL,
+    deaths = iif(identity IS excluded.identity, deaths + (excluded.attempt = 1), 0)
+"""
+SESSION: Final = "UPDATE in_flight SET session_id = ? WHERE run = ? AND task_id = ?"
+RESULT: Final = """
+INSERT INTO results (run, task_id, identity, cause, attempts, seconds, recorded_at,
+    document, checksum)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (run, task_id) DO UPDATE SET identity = excluded.identity,
+    cause = excluded.cause, attempts = excluded.attempts, seconds = excluded.seconds,
+    recorded_at = excluded.recorded_at, document = excluded.document,
+    checksum = excluded.checksum
+"""
+LANDED: Final = "DELETE FROM in_flight WHERE run = ? AND task_id = ?"
+BEGUN: Final = """
+INSERT INTO runs (run_id, plan_path, options, started_at, owner_pid, owner_since)
+VALUES (?, ?, ?, ?, ?, ?)
+"""
+OWNED: Final = """
+UPDATE runs SET owner_pid = ?, owner_since = ?, status = NULL, summary = NULL
+WHERE run = ?
+"""
+COMPLETED: Final = """
+UPDATE runs SET status = ?, summary = ?, owner_pid = NULL, owner_since = NULL
+WHERE run = ?
+"""
+
+
+def row_of(run: int, record: Record, now: float) -> tuple[Any, ...]:
+    """The values of `RESULT`."""
+    return (
+        run,
+        record.task_id,
+        record.identity,
+        record.cause,
+        record.attempts,
+        record.seconds,
+        now,
+        record.document,
+        record.checksum,
+    )
