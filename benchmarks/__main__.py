@@ -27,7 +27,9 @@ NAMES: Final = (
     "reading",
     "engine",
     "classification",
+    "journal",
     "survivors",
+    "kill_resume",
     "overload",
 )
 ROOT: Final = Path(__file__).resolve().parent.parent

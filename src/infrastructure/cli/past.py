@@ -1,7 +1,7 @@
 """What a run goes on from: its own results of before, or equal tasks of other runs."""
 
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 
@@ -82,9 +82,10 @@ def _shared(result: SpawnResult, task_id: str, place: int) -> SpawnResult:
     )
 
 
-def estimates(journal: RunJournal) -> dict[str, float]:
+def estimates(journal: RunJournal, tasks: Iterable[PlanTask]) -> dict[str, float]:
     """Seconds that each task will take: as last time, or as tasks took on average."""
-    identity_of = journal.identities or {}
+    known = journal.identities or {}
+    identity_of = {task.id: known[task.id] for task in tasks}
     taken = durations(journal.connection, identity_of)
     if not taken:
         return {}

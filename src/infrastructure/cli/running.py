@@ -254,7 +254,7 @@ class _Stage:
             max_concurrent=self.order.at_once,
             journal=self.store,
             known=self.known,
-            estimates=estimates(self.store),
+            estimates=estimates(self.store, self.tasks),
             sink=sink,
             **recovery_options(self.order.settings),
             **self.order.options,

@@ -337,3 +337,63 @@ async def test_only_agents_have_a_breaker_of_the_lane(spec: Any) -> None:
     assert causes(results) == ["network"] * 30
     waited = asyncio.get_running_loop().time() > 0
     assert waited is spec.is_agent
+
+
+@in_virtual_time
+async def test_who_had_failed_and_then_met_a_park_says_its_failure() -> None:
+    """The lane was parked by others while it waited for its retry."""
+    crew = Crew()
+    crew.stub.on("a", fails("crash"))
+    crew.stub.on("b", fails("quota", after=1.0))
+    policy = RecoveryPolicy(
+        max_retries=3, base_delay=10.0, jitter="none", fallback_to_llm=False
+    )
+
+    results = await crew.fleet.spawn_parallel_with_recovery(
+        [SpawnTask("x", "a", tool=CLI), SpawnTask("x", "b", tool=CLI)],
+        recovery_policy=policy,
+    )
+
+    assert causes(results) == ["crash", "quota"]
+    assert [each.retry_count for each in results] == [0, 0]
+
+
+@in_virtual_time
+async def test_nobody_listens_to_a_slow_lane() -> None:
+    """It is as slow without a sink."""
+    crew = Crew(sink=None)
+    crew.stub.on("a", fails("rate_limit", retry_after=30.0), replies())
+
+    results = await crew.fleet.spawn_parallel_with_recovery(
+        tasks(3, "a"), max_concurrent=1
+    )
+
+    assert causes(results) == [None] * 3
+    assert asyncio.get_running_loop().time() >= 30
+
+
+def test_an_interpreter_is_no_backend() -> None:
+    """What its programs say of limits is their matter, noted on the way or at the end."""
+    lanes = Lanes(FixedClock(), Board())
+    lane = lanes.lane(ToolSpec("sh", ("sh",), interprets=True), None)
+    ticket = lanes.admit(lane)
+    assert isinstance(ticket, Admitted)
+
+    lanes.note(lane, retry_after=50.0, resets_at=None)
+    lanes.settle(lane, ticket, LIMITED)
+
+    assert isinstance(lanes.admit(lane), Admitted)
+
+
+def test_news_that_has_passed_is_not_published() -> None:
+    """A park until a person acts has no end that others could wait for."""
+    board = Board()
+    lanes = Lanes(FixedClock(), board)
+    lane = lanes.lane(CLI, None)
+    for _ in range(presets.LANE_AUTH_FAILURES):
+        ticket = lanes.admit(lane)
+        assert isinstance(ticket, Admitted)
+        lanes.settle(lane, ticket, Failure(FailureCause.AUTH, "log in"))
+
+    assert isinstance(lanes.admit(lane), Parked)
+    assert board.published == []

@@ -267,3 +267,28 @@ async def test_usage_is_summed_over_attempts() -> None:
 
     assert result.usage == Usage(15, 1, None, 0.5)
     assert SpawnResult.from_dict(result.to_dict()) == result
+
+
+@in_virtual_time
+async def test_nobody_at_all_listens() -> None:
+    """Attempts and results are the same."""
+    crew = Crew(sink=None)
+    crew.stub.on("llm", prints("x") + fails("crash"), replies("ok"))
+
+    results = await crew.fleet.spawn_parallel(tasks(2), max_concurrent=1)
+
+    assert [each.success for each in results] == [False, True]
+    assert crew.fleet.metrics.tasks == 2
+
+
+@in_virtual_time
+async def test_a_free_attempt_after_a_retry_is_no_second_retry() -> None:
+    """A limit met by a retry leaves the count where it was."""
+    crew = Crew()
+    crew.stub.on("llm", fails("crash"), fails("rate_limit"), replies())
+
+    (result,) = await crew.fleet.spawn_parallel_with_recovery(
+        tasks(1), recovery_policy=QUICK
+    )
+
+    assert (result.success, result.retry_count, len(result.attempts)) == (True, 1, 3)

@@ -144,3 +144,14 @@ async def test_an_empty_plan_is_done() -> None:
     report = await Crew().fleet.run_plan(Plan(()), waves=True)
 
     assert (report.results, report.status) == ({}, RunStatus.SUCCEEDED)
+
+
+@in_virtual_time
+async def test_a_literal_prompt_is_left_alone() -> None:
+    """It gets no context, and its places are text."""
+    crew = Crew()
+    literal = {"prompt": "{{task.a.output}}", "literal": True}
+
+    await crew.fleet.run_plan(plan({"a": "", "b": "a"}, b=literal))
+
+    assert prompts(crew)["b"] == "{{task.a.output}}"

@@ -268,3 +268,19 @@ async def test_a_trip_by_the_agents_own_report() -> None:
     done = await made.run(Actor(play), REQUEST)
 
     assert (done.failure, now()) == (ENOUGH, 0.0)
+
+
+@in_virtual_time
+async def test_a_trip_after_the_last_report_changes_nothing() -> None:
+    """The agent has ended by itself; its answer is on its way."""
+    made = attempt()
+
+    async def play(report: Report) -> AgentOutput:
+        report(AgentEnded(0))
+        made.trip(ENOUGH)
+        await asyncio.sleep(1)
+        return ANSWER
+
+    done = await made.run(Actor(play), REQUEST)
+
+    assert (done.output, done.failure, cancelling()) == (ANSWER, None, 0)
