@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from attrs import field, frozen
 
-from muster.domain.outcome import Usage
+from muster.domain.outcome import Failure, Usage
 
 
 @frozen
@@ -53,11 +53,20 @@ class UsageReported:
 
 
 @frozen
+class ProgressMade:
+    """The agent is getting on, though with nothing to show: it thinks, it writes a call."""
+
+
+@frozen
 class RetryAnnounced:
-    """The tool says that it will try again by itself after ``delay`` seconds."""
+    """The tool says that it will try again by itself after ``delay`` seconds.
+
+    ``failure`` is why, where that is known. A permanent one can't be cured by trying.
+    """
 
     delay: float | None
     message: str = ""
+    failure: Failure | None = None
 
 
 @frozen
@@ -77,6 +86,24 @@ class SessionStarted:
 
 
 @frozen
+class ModelServed:
+    """The model that answers, by the tool's own account; it may not be the one asked for."""
+
+    model: str
+
+
+@frozen
+class PermissionAsked:
+    """The agent may not do ``what`` without a person's consent.
+
+    ``waits``: it stands still until somebody answers, and nobody will.
+    """
+
+    what: str
+    waits: bool = False
+
+
+@frozen
 class ToolCallOpened:
     """The agent is running a tool of its own; its silence meanwhile is no stall."""
 
@@ -89,6 +116,22 @@ class ToolCallClosed:
     """The tool call is over."""
 
     call_id: str
+
+
+@frozen
+class TerminalRecordSeen:
+    """The stream has said how it ends; the process may linger for a moment."""
+
+    success: bool
+
+
+@frozen
+class AgentExited:
+    """The agent's own process is over; the rest of its family and its pipes may not be.
+
+    At most once, after `AgentStarted`. From now on only muster waits: what it does
+    until `AgentEnded` is bounded, and no limit of the agent's is charged with it.
+    """
 
 
 @frozen
@@ -113,11 +156,16 @@ AgentEvent = (
     AgentStarted
     | OutputReceived
     | TextProduced
+    | ProgressMade
     | UsageReported
     | RetryAnnounced
     | RateLimited
     | SessionStarted
+    | ModelServed
+    | PermissionAsked
     | ToolCallOpened
     | ToolCallClosed
+    | TerminalRecordSeen
+    | AgentExited
     | AgentEnded
 )

@@ -31,6 +31,7 @@ STARTS_AT_ONCE: Final = 8  # under way at a time, so that many don't stall the l
 STARTS_PER_TURN: Final = 2  # of the loop; each holds it until exec, 2 ms when busy
 VERSION_TIMEOUT: Final = 5.0
 LATE_EXIT_GRACE: Final = 5.0  # after a terminal record, for the process to end
+LATE_FAILURE_GRACE: Final = 1.0  # the same, where the record says that it failed
 
 # --- output ----------------------------------------------------------------
 CAPTURE_BYTES: Final = MIB  # head and tail together, per stream
@@ -43,12 +44,15 @@ FLOOD_PIPE_BYTES: Final = 64 * KIB  # room left to a flood; more costs CPU and s
 ARGV_PROMPT_BYTES: Final = 64 * KIB
 MAX_SPOOL_BYTES: Final = 64 * 1024 * MIB
 MAX_LINE_BYTES: Final = MIB
+MAX_RECORD_BYTES: Final = 32 * MIB  # of one line of a structured stream
+MAX_RECORD_DEPTH: Final = 6  # to which an error record is searched for its wording
 
 # --- seeing failure early --------------------------------------------------
 CONFIRM_AFTER_PERMANENT: Final = 0.10
 CONFIRM_AFTER: Final = 0.25
 SAME_MOMENT: Final = 0.02  # two pipes don't tell in which order they were written
 UNNAMED_RETRY_PATIENCE: Final = 30.0
+INNER_RETRY_PATIENCE: Final = 60.0  # without progress, for tools that name no other
 JUDGED_TAIL_BYTES: Final = 8 * KIB
 JUDGED_LINE_CHARS: Final = 4 * KIB
 JUDGED_HEAD_CHARS: Final = 160
@@ -81,6 +85,9 @@ LANE_PARK_AFTER: Final = (
 )
 LANE_MAX_WAIT: Final = 7 * 86400.0  # nothing that a backend says is believed further
 LANE_UNKNOWN_RESET: Final = 3600.0  # a quota that names no reset is asked again then
+RESET_JUST_PASSED: Final = (
+    60.0  # "resets 3pm" read so long after three is no day to wait
+)
 LANE_FIRST_PACE: Final = 10.0  # starts per second while no delivery is measured
 LANE_PACE_FLOOR: Final = 1 / 60
 LANE_DELIVERIES: Final = 64  # the window over which delivery is measured
@@ -107,10 +114,33 @@ BREAKER_FAILURE_FRACTION: Final = 0.5
 BREAKER_MAX_AGENTS: Final = 10_000
 BREAKER_PROBE_LEASE: Final = 3600.0
 
+# --- agents that are asked at once ---------------------------------------------
+AGENT_TIMEOUT: Final = 300.0
+HALT_LOOK: Final = 0.1  # between looks at a halt that can't tell by itself
+HALT_ANSWER: Final = 5.0  # for a halt checker to say something; silence is a halt
+
 # --- journal ---------------------------------------------------------------
 JOURNAL_BUSY: Final = 8.0  # for another process to let go of the journal
 JOURNAL_CHECKED_BYTES: Final = 32 * MIB  # a bigger one is checked as it is read
 HOST_DEATHS: Final = 3  # in a row with the same task running: it is not run again
+
+# --- councils --------------------------------------------------------------
+COUNCIL_CHOICES: Final = ("approve", "reject")
+COUNCIL_RULE: Final = "majority"
+COUNCIL_SUPERMAJORITY: Final = "2/3"
+COUNCIL_QUORUM: Final = "majority"  # more than half of the members
+COUNCIL_ROUNDS: Final = 6  # three to deliberate, and up to three votes
+COUNCIL_MAX_ROUNDS: Final = 100
+COUNCIL_MEMBERS: Final = 1000
+COUNCIL_NAME_CHARS: Final = 80
+COUNCIL_OWN_CHARS: Final = 8 * KIB  # of what a member said itself, in its prompt
+COUNCIL_OTHERS_CHARS: Final = 48 * KIB  # of what all others said together
+COUNCIL_OTHER_CHARS: Final = 4 * KIB  # of one of them, at most
+COUNCIL_OTHER_LEAST: Final = 240  # less is no argument: then fewer of them are shown
+BALLOT_CHARS: Final = 64 * KIB  # of the end of an answer, where its vote is looked for
+BALLOT_TRIES: Final = 256  # places there at which an object may begin
+BALLOT_REASON_CHARS: Final = 1000
+BALLOT_SHOWN: Final = 120
 
 # --- safety ----------------------------------------------------------------
 MAX_DEPTH: Final = 4

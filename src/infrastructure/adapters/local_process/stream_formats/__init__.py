@@ -1,0 +1,32 @@
+"""The stream formats of tools, one a file; loaded when first needed."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Final
+
+from muster.infrastructure.adapters.local_process.stream_formats.parser import (
+    Report,
+    StreamParser,
+)
+
+_CLASSES: Final[Mapping[str, str]] = {
+    "claude_stream_json": "claude:ClaudeStream",
+    "codex_json": "codex:CodexStream",
+    "gemini_stream_json": "gemini:GeminiStream",
+    "opencode_json": "opencode:OpencodeStream",
+    "copilot_json": "copilot:CopilotStream",
+    "qwen_stream_json": "qwen:QwenStream",
+}
+TEXT: Final = "text"
+OUTPUTS: Final = (TEXT, *_CLASSES)
+
+
+def parser_for(
+    output: str, report: Report, *, epoch: Callable[[], float] | None = None
+) -> StreamParser | None:
+    """Who reads the stdout of a tool with this ``output``; None for plain text."""
+    if output == TEXT:
+        return None
+    module, name = _CLASSES[output].split(":")
+    found: type[StreamParser] = getattr(import_module(f"{__name__}.{module}"), name)
+    return found(report, epoch=epoch)
