@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from muster.application.ports.halt_checker import HaltChecker
     from muster.domain.agent_profile import AgentProfile
     from muster.domain.circuit_breaker import CircuitBreaker
-    from muster.domain.classification import classify_error
+    from muster.domain.concurrent_result import AgentFailure, ConcurrentResult
     from muster.domain.errors import (
         AgentBusyError,
         AgentInvocationError,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         CircuitOpenError,
         ConfigError,
         CyclicPlanError,
+        DuplicateAgentError,
         InvalidTransitionError,
         JournalError,
         MusterError,
@@ -54,6 +55,10 @@ if TYPE_CHECKING:
     from muster.domain.task import AgentOutput, AgentRequest, ContextBundle, SpawnTask
     from muster.domain.tool import ToolSpec
     from muster.infrastructure.adapters.stub.orchestrator import AgentOrchestratorStub
+    from muster.infrastructure.deliberation_service import (
+        ConcurrentDeliberationService,
+    )
+    from muster.infrastructure.error_texts import classify_error
     from muster.infrastructure.host import (
         Fleet,
         run_plan,
@@ -70,7 +75,7 @@ _HOME: Final = {
     "application.ports.halt_checker": "HaltChecker",
     "domain.agent_profile": "AgentProfile",
     "domain.circuit_breaker": "CircuitBreaker",
-    "domain.classification": "classify_error",
+    "domain.concurrent_result": "AgentFailure ConcurrentResult",
     "domain.outcome": "Attempt Failure FailureCategory FailureCause SpawnResult Usage",
     "domain.plan": "PlanTask",
     "domain.pool": "AgentPool",
@@ -85,11 +90,13 @@ _HOME: Final = {
     "domain.errors": (
         "AgentBusyError AgentInvocationError AgentNotFoundError "
         "AgentPoolExhaustedError BudgetExceededError CircuitOpenError ConfigError "
-        "CyclicPlanError InvalidTransitionError JournalError MusterError "
+        "CyclicPlanError DuplicateAgentError InvalidTransitionError JournalError MusterError "
         "OrchestratorError PlanError SystemHaltedError ToolNotFoundError "
         "UnknownPresetError"
     ),
     "infrastructure.adapters.stub.orchestrator": "AgentOrchestratorStub",
+    "infrastructure.error_texts": "classify_error",
+    "infrastructure.deliberation_service": "ConcurrentDeliberationService",
     "infrastructure.loadable_plan": "Plan",
     "infrastructure.host": (
         "Fleet run_plan spawn spawn_parallel spawn_parallel_tracked "
@@ -99,6 +106,7 @@ _HOME: Final = {
 
 __all__ = [
     "AgentBusyError",
+    "AgentFailure",
     "AgentInvocationError",
     "AgentNotFoundError",
     "AgentOrchestrator",
@@ -112,9 +120,12 @@ __all__ = [
     "BudgetExceededError",
     "CircuitBreaker",
     "CircuitOpenError",
+    "ConcurrentDeliberationService",
+    "ConcurrentResult",
     "ConfigError",
     "ContextBundle",
     "CyclicPlanError",
+    "DuplicateAgentError",
     "EarlyDetectionConfig",
     "Failure",
     "FailureCategory",

@@ -10,6 +10,7 @@ MusterError
 ├── AgentInvocationError        an attempt failed; carries its Failure
 ├── AgentPoolExhaustedError
 ├── AgentBusyError
+│   └── DuplicateAgentError     also a ValueError
 ├── CircuitOpenError
 ├── SystemHaltedError
 ├── JournalError
@@ -136,11 +137,13 @@ class AgentPoolExhaustedError(MusterError):
 
     active: int
     max_concurrent: int
+    wanted: int = 1
 
     def __str__(self) -> str:
+        wanted = f", {self.wanted} more wanted" if self.wanted > 1 else ""
         return (
             f"agent pool exhausted: {self.active} of {self.max_concurrent} slots are "
-            "in use; ask for fewer agents at once or queue them"
+            f"in use{wanted}; ask for fewer agents at once or queue them"
         )
 
 
@@ -153,6 +156,19 @@ class AgentBusyError(MusterError):
     def __str__(self) -> str:
         return (
             f"agent '{self.agent_id}' is already active; wait for it or use another id"
+        )
+
+
+@define(eq=False)
+class DuplicateAgentError(AgentBusyError, ValueError):
+    """The agent is asked twice in one batch, which nobody has allowed."""
+
+    agent_id: str
+
+    def __str__(self) -> str:
+        return (
+            f"agent '{self.agent_id}' is twice in one batch; give each request an id "
+            "of its own, or allow duplicates"
         )
 
 

@@ -1,6 +1,7 @@
 """Who is active at the moment, and that they are never too many."""
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 
 from attrs import define, field
 
@@ -8,16 +9,20 @@ from muster.domain import presets
 from muster.domain.errors import AgentPoolExhaustedError
 from muster.domain.spawn_policy import at_least_one
 
+# Takes one free slot, with `AgentPool.acquire`, and answers True; False: wants none.
+Claimant = Callable[[], bool]
+
 
 @define(eq=False)
 class AgentPool:
     """At most ``max_concurrent`` agents at once, each of them once.
 
-    It only counts: who waits, and in which order, is decided elsewhere.
+    It counts, and offers what becomes free to its claimants in turn, one slot each.
     """
 
     max_concurrent: int = field(default=presets.POOL_CAPACITY, validator=at_least_one)
     _active: set[str] = field(factory=set, init=False, repr=False)
+    _claimants: deque[Claimant] = field(factory=deque, init=False, repr=False)
 
     def acquire(self, agent_id: str) -> bool:
         """Makes the agent active. False: it was; nothing changes.
@@ -36,6 +41,8 @@ class AgentPool:
         if agent_id not in self._active:
             return False
         self._active.remove(agent_id)
+        if self._claimants:
+            self.offer()
         return True
 
     def try_acquire_batch(self, agent_ids: Iterable[str]) -> tuple[bool, str | None]:
@@ -64,6 +71,24 @@ class AgentPool:
     def reset(self) -> None:
         """Frees every slot."""
         self._active.clear()
+        self.offer()
+
+    def join(self, claimant: Claimant) -> None:
+        """From now on it is offered free slots, in turn with the others."""
+        self._claimants.append(claimant)
+
+    def leave(self, claimant: Claimant) -> None:
+        """It is offered no more. Leaving again does nothing."""
+        if claimant in self._claimants:
+            self._claimants.remove(claimant)
+
+    def offer(self) -> None:
+        """Offers the free slots until there is none, or nobody wants one."""
+        refusals = 0
+        while refusals < len(self._claimants) and not self.is_exhausted:
+            claimant = self._claimants[0]
+            self._claimants.rotate(-1)
+            refusals = 0 if claimant() else refusals + 1
 
     @property
     def active_agents(self) -> frozenset[str]:

@@ -1,6 +1,7 @@
 """Whether somebody pulled the halt."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 
 class HaltChecker(Protocol):
@@ -12,4 +13,17 @@ class HaltChecker(Protocol):
 
     async def halt_reason(self) -> str | None:
         """Why, in words; None when not halted."""
+        ...
+
+
+@runtime_checkable
+class HaltNotifier(Protocol):
+    """A halt checker that tells; any other is asked again and again."""
+
+    def watch(self, on_halt: Callable[[str], object]) -> Callable[[], None]:
+        """Calls ``on_halt(reason)`` once, soon after a halt, in the running loop.
+
+        Also when the halt was lifted meanwhile, and when it holds already. What is
+        returned ends the watch; calling it again does nothing.
+        """
         ...
