@@ -7,7 +7,9 @@ from muster.application.expecting import Expecting
 from muster.application.fleet_context import FleetContext
 from muster.application.observer import Observer
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
+from muster.application.ports.clock import Clock
 from muster.application.supervision import Attempt
+from muster.domain import reset_time
 from muster.domain.expectation import with_complaint
 from muster.domain.outcome import Failure, FailureCause
 from muster.domain.task import AgentRequest
@@ -76,6 +78,13 @@ def orchestrator_of(
     if expect is None:
         return route.orchestrator
     return Expecting(route.orchestrator, job.task, expect, fleet.inspector)
+
+
+def dated(failure: Failure | None, clock: Clock) -> Failure | None:
+    """``failure``, with the moment at which its limit ends if its text names one."""
+    if failure is None:
+        return None
+    return reset_time.dated(failure, clock.epoch(), clock.zone_offset)
 
 
 def too_late(job: Job) -> Failure:

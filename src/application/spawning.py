@@ -267,7 +267,6 @@ class Spawning:
         self, job: Job, route: Route, ticket: Admitted | None
     ) -> Attempt:
         fleet = self.fleet
-        number = len(job.attempts) + 1
         started_at = fleet.clock.epoch()
         observer = self._narrator.observer(job) if self._is_told else None
         attempt = job.running = attempts.attempt_of(job, route, fleet, observer)
@@ -277,11 +276,12 @@ class Spawning:
         try:
             self._running.add(job)
             if self._is_told:
-                self._narrator.starting(job, number)
+                self._narrator.starting(job, len(job.attempts) + 1)
             request = attempts.request_of(
                 job, route, fleet, wants_output=self._wants_output
             )
             await attempt.run(attempts.orchestrator_of(job, route, fleet), request)
+            attempt.failure = attempts.dated(attempt.failure, fleet.clock)
             is_over = True
         finally:
             self._running.discard(job)

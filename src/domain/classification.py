@@ -10,6 +10,7 @@ from typing import Final
 
 from attrs import evolve
 
+from muster.domain.civil_time import ZoneOffset
 from muster.domain.classification_exit import judge_exit, judge_records, judge_text
 from muster.domain.classification_line import folded, is_warning, match_line
 from muster.domain.classification_watch import (
@@ -20,6 +21,7 @@ from muster.domain.classification_watch import (
 )
 from muster.domain.final_message import is_continuation, succeeded
 from muster.domain.outcome import Failure
+from muster.domain.reset_time import dated
 
 __all__ = [
     "LineVerdict",
@@ -39,14 +41,25 @@ def classify_error(
     exit_code: int | None = None,
     stream: str = "stderr",
     now_epoch: float | None = None,
+    zone_offset: ZoneOffset | None = None,
 ) -> Failure | None:
     """The failure that ``text`` reports, or None where it reports none.
 
     With a non-zero ``exit_code`` there always is one, if only "crash". The plain
     stdout of a run that ended with 0 is an answer and is never searched; in a
-    structured stream the last record decides. ``now_epoch`` (seconds) turns
-    "resets in 2h" into a point in time. Never raises.
+    structured stream the last record decides. ``now_epoch`` (seconds) and
+    ``zone_offset`` turn "resets in 2h" and "resets 3pm (Europe/Rome)" into points
+    in time. Never raises.
     """
+    failure = _judged(text, exit_code, stream, now_epoch)
+    if failure is None or now_epoch is None or zone_offset is None:
+        return failure
+    return dated(failure, now_epoch, zone_offset)
+
+
+def _judged(
+    text: str, exit_code: int | None, stream: str, now_epoch: float | None
+) -> Failure | None:
     if exit_code:
         out = text if stream == "stdout" else ""
         return judge_exit(exit_code, "" if out else text, out, now_epoch=now_epoch)

@@ -128,7 +128,11 @@ def _failure(
         message=message.text[:_MAX_MESSAGE],
         evidence=evidence,
         retry_after=retry_notice.retry_after(said, bare=cause in _LIMITED),
-        resets_at=reset_time.resets_at(said, now_epoch=now_epoch),
+        resets_at=(
+            reset_time.resets_at(said, now_epoch=now_epoch)
+            if cause in _LIMITED
+            else None
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from attrs import evolve, frozen
 
 from muster.domain import classification_line as lines
-from muster.domain import final_message, presets, reset_time, retry_notice
+from muster.domain import final_message, presets, retry_notice
 from muster.domain.errors import ConfigError
 from muster.domain.final_message import is_continuation, is_frame
 from muster.domain.outcome import Evidence, Failure, FailureCategory, FailureCause
@@ -210,5 +210,4 @@ def _failure(verdict: LineVerdict, offset: int) -> Failure:
         message=verdict.reason or verdict.text,
         evidence=Evidence(verdict.text, "stderr", offset, verdict.pattern),
         retry_after=retry_notice.retry_after(verdict.text),
-        resets_at=reset_time.resets_at(verdict.text),
     )

@@ -5,14 +5,21 @@ from typing import Final
 
 from muster.domain import presets
 
-_UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_UNIT_SECONDS: Final = {
+    "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0,
+    "w": 604800.0,
+}  # fmt: skip
 _NUMBER: Final = r"\d{1,9}(?:\.\d{1,6})?"
 _UNIT: Final = (
     r"(?:milliseconds?|millis|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m"
-    r"|hours?|hrs?|h|days?|d)(?![a-z])"
+    r"|hours?|hrs?|hr|h|days?|d|weeks?|w)(?![a-z])"
 )
 _PART: Final = rf"({_NUMBER})[ -]?({_UNIT})"
-DURATION: Final = rf"{_NUMBER} ?{_UNIT}(?:,? ?(?:and )?{_NUMBER} ?{_UNIT}){{0,3}}"
+_ONE: Final = r"\b(?:an?|one) (second|minute|hour|day|week)\b"
+DURATION: Final = (
+    rf"(?:{_NUMBER} ?{_UNIT}(?:,? ?(?:and )?{_NUMBER} ?{_UNIT}){{0,3}}"
+    r"|(?:an?|one) (?:second|minute|hour|day|week)\b)"
+)
 
 # A key of a header or of JSON: "retry-after: 7", "retryDelay": "3600s".
 _KEYED: Final = (
@@ -24,7 +31,7 @@ _SPOKEN: Final = (
     r"|resets?|refresh(?:es)?|back|sleep(?:ing)?(?: for)?|back(?:ing)?[- ]?off"
     r"|delay|next (?:attempt|try|retry))"
     r"(?: (?:will be|is|at|request|your request))?,? ?(?:in|after|for|of|is|:|=|\.{2,3}|\u2026)? ?"
-    rf"(?:about |around |approximately |approx\.? |another |~)?({DURATION})"
+    rf"(?:about |around |approximately |approx\.? |another |less than |~)?({DURATION})"
 )
 _BARE: Final = rf"\b(?:in|after) ({DURATION})"
 
@@ -84,7 +91,8 @@ def duration(text: str) -> float:
     """Seconds of "2h 13m", "1500ms", "28 seconds"; a number alone is seconds."""
     parts = re.findall(_PART, text, re.IGNORECASE)
     if not parts:
-        return float(text)
+        one = re.search(_ONE, text, re.IGNORECASE)
+        return _unit_seconds(one[1]) if one else float(text)
     return sum(float(number) * _unit_seconds(unit) for number, unit in parts)
 
 

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 from attrs import frozen
 
+from muster.infrastructure import time_zones
+
 
 @frozen
 class SystemClock:
@@ -21,3 +23,7 @@ class SystemClock:
     def utc(self, epoch: float) -> str:
         """ISO 8601 with milliseconds and offset."""
         return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="milliseconds")
+
+    def zone_offset(self, zone: str | None, epoch: float) -> float | None:
+        """See `time_zones.zone_offset`."""
+        return time_zones.zone_offset(zone, epoch)

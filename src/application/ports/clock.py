@@ -17,3 +17,7 @@ class Clock(Protocol):
     def utc(self, epoch: float) -> str:
         """Epoch seconds as ISO 8601 in UTC, with the offset."""
         ...
+
+    def zone_offset(self, zone: str | None, epoch: float) -> float | None:
+        """Seconds east of UTC in ``zone`` (None: this machine's) then; None if unknown."""
+        ...

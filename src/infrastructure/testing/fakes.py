@@ -45,6 +45,10 @@ class FixedClock:
         """As the system's clock writes it."""
         return SystemClock().utc(epoch)
 
+    def zone_offset(self, zone: str | None, epoch: float) -> float | None:
+        """As the system knows it; here it is always UTC."""
+        return SystemClock().zone_offset(zone or "UTC", epoch)
+
     def advance(self, seconds: float) -> None:
         """Moves both readings on."""
         self.now += seconds

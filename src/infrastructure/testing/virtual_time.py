@@ -68,6 +68,10 @@ class VirtualClock:
         """As the system's clock writes it."""
         return SystemClock().utc(epoch)
 
+    def zone_offset(self, zone: str | None, epoch: float) -> float | None:
+        """As the system knows it; here it is always UTC."""
+        return SystemClock().zone_offset(zone or "UTC", epoch)
+
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """A selector loop whose `time` is virtual and starts at 0."""

@@ -48,6 +48,10 @@ class Now:
         """See `Clock`."""
         return f"T{epoch:.0f}"
 
+    def zone_offset(self, zone: str | None, epoch: float) -> float | None:
+        """See `Clock`."""
+        return 0.0
+
 
 def started(index: int, agent: str = "llm", attempt: int = 1) -> AttemptStarted:
     """An attempt begins."""
