@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTHON := $(shell .ci/pythons | head -n 1 | cut -d' ' -f2-)
 JOBS ?= 2
 
-.PHONY: help setup demo test lint types imports unit each-python bench clean
+.PHONY: help setup agent-clis demo test lint types imports unit each-python bench clean
 
 help:
 	@echo "make demo    a fleet with failures, through the production path (about ten seconds)"
@@ -20,7 +20,11 @@ setup:
 demo: setup
 	@$(BIN)/muster demo
 
-test: setup lint types imports each-python
+# Real agent CLIs, with a Node of their own, against a model server of the tests.
+agent-clis: setup
+	@.ci/agent-clis $(BIN)/python .agent-clis
+
+test: setup agent-clis lint types imports each-python
 
 lint: setup
 	$(BIN)/ruff check .
@@ -42,4 +46,4 @@ bench: setup
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .venvs .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venvs .agent-clis .mypy_cache .pytest_cache .ruff_cache .hypothesis
