@@ -117,6 +117,7 @@ BREAKER_PROBE_LEASE: Final = 3600.0
 # --- agents that are asked at once ---------------------------------------------
 AGENT_TIMEOUT: Final = 300.0
 HALT_LOOK: Final = 0.1  # between looks at a halt that can't tell by itself
+HALT_REASON_BYTES: Final = 4 * KIB
 HALT_ANSWER: Final = 5.0  # for a halt checker to say something; silence is a halt
 
 # --- journal ---------------------------------------------------------------
