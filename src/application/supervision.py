@@ -10,18 +10,19 @@ import asyncio
 from math import inf
 from typing import Self
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from muster.application.first_looks import FirstLooks
+from muster.application.last_words import LastWords
 from muster.application.observer import Observer
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
 from muster.application.verdicts import STRAY, failure_of, timed_out
 from muster.domain import health, presets
-from muster.domain.classification import LineWatch
 from muster.domain.errors import AgentInvocationError
 from muster.domain.events import (
     AgentEnded,
     AgentEvent,
+    AgentExited,
     AgentStarted,
     OutputReceived,
     RateLimited,
@@ -76,15 +77,14 @@ class Attempt:
     _cancelling: int = 0
     _started_at: float = 0.0
     _heard_at: float | None = None
-    _noted_at: float = 0.0
     _timer: asyncio.TimerHandle | None = None
-    _quiet: asyncio.TimerHandle | None = None
     _deadline: AttemptDeadline | None = None
     _health: health.Health | None = None
     _started: AgentStarted | None = None
+    _spared_until: float = 0.0
     _calls: set[str] | None = None
     _lines: LineSplitter | None = None
-    _tail: bytearray | None = None
+    _last_words: LastWords | None = None
     _loop: asyncio.AbstractEventLoop = field(init=False)
     _task: "asyncio.Task[object]" = field(init=False)
 
@@ -134,8 +134,8 @@ class Attempt:
             self.looks.remove(self)
         if self._timer is not None:
             self._timer.cancel()
-        if self._quiet is not None:
-            self._quiet.cancel()
+        if self._last_words is not None:
+            self._last_words.close()
 
     @property
     def extended(self) -> bool:
@@ -181,6 +181,8 @@ class Attempt:
                 self._flush(self._lines)
         elif kind is AgentStarted:
             self._started = event  # type: ignore[assignment]
+        elif kind is AgentExited:
+            self._spared_until = self._loop.time() + self._longest_drain()
         else:
             self._noted(event)
 
@@ -220,7 +222,7 @@ class Attempt:
         elif (
             failure := self._overdue(now, deadline) or self._unhealthy(now)
         ) is not None:
-            if self._may_return(now):
+            if self._is_spared(now) or self._may_return(now):
                 return
             self._trip(failure, at_last=True)
             return
@@ -228,6 +230,18 @@ class Attempt:
         # late once more, for ever.
         moment = max(now, self._next_look(deadline))
         self._timer = self._loop.call_at(moment, self._look)
+
+    def _longest_drain(self) -> float:
+        # What an adapter may take from the agent's exit to the end of its family.
+        grace = self.policy.termination.grace
+        return 2 * presets.DRAIN + grace + presets.KILL_BOUND
+
+    def _is_spared(self, now: float) -> bool:
+        # It was done in time; that its pipes are still drained is our affair.
+        if now >= self._spared_until:
+            return False
+        self._timer = self._loop.call_at(self._spared_until, self._look)
+        return True
 
     def _may_return(self, now: float) -> bool:
         # Who has said that all is over gets a moment to return the answer.
@@ -299,12 +313,15 @@ class Attempt:
         observer = self.observer
         if event.stream == "stdout":
             self.stdout_bytes += size
-            if self._tail and self._heard_at > self._noted_at + presets.SAME_MOMENT:
-                # It goes on: what stderr said last was not the end.
-                self._tail.clear()
+            if self._last_words is not None:
+                self._last_words.gone_on(self._heard_at)
             if observer and observer.wants_output and event.data:
                 self._split(event.data)
-        elif self.judges_stderr and self.policy.termination.enabled:
+        elif (
+            self.judges_stderr
+            and self.policy.termination.enabled
+            and self._verdict is None
+        ):
             self._remember(event.data)
         if observer:
             observer.output(event.stream, self.total_bytes)
@@ -320,45 +337,16 @@ class Attempt:
             self.observer.line(line)  # type: ignore[union-attr]
 
     def _remember(self, data: bytes | memoryview) -> None:
-        # Only what stands last can be confirmed: output that goes on drops a
-        # match. So nothing is searched until there is silence, and a flood of
-        # stderr costs a copy of its last few KiB and no pattern at all.
-        keep = presets.JUDGED_TAIL_BYTES
-        if self._tail is None:
-            self._tail = bytearray()
-        self._noted_at = self._last_heard()
-        self._tail += data[-keep:]
-        if len(self._tail) > keep:
-            del self._tail[:-keep]
-        if self._quiet is None and self._verdict is None:
-            self._judge_at(self._last_heard() + self._confirm_after())
+        if self._last_words is None:
+            self._last_words = LastWords(
+                self.policy.termination, self._loop, self._last_heard, self._convict
+            )
+        self._last_words.add(data)
 
-    def _confirm_after(self) -> float:
-        override = self.policy.termination.confirm_after
-        return presets.CONFIRM_AFTER_PERMANENT if override is None else override
-
-    def _judge_at(self, moment: float) -> None:
-        self._quiet = self._loop.call_at(moment, self._judge, moment)
-
-    def _judge(self, planned: float) -> None:
-        now = max(self._loop.time(), planned)
-        self._quiet = None
-        heard_at = self._last_heard()
-        shortest = heard_at + self._confirm_after()
-        if now < shortest:
-            self._judge_at(shortest)
-            return
-        watch = LineWatch(self.policy.termination)
-        text = (self._tail or b"").decode("utf-8", "replace")
-        suspicion = watch.judge(text, now - heard_at)
-        if suspicion is None:
-            return
-        confirmed_at = heard_at + suspicion.confirm_after
-        if now < confirmed_at:
-            self._judge_at(confirmed_at)
-            return
-        waited = (now - heard_at) * 1000
-        self._trip(evolve(suspicion.failure, detection_time_ms=waited))
+    def _convict(self, failure: Failure) -> None:
+        # Of an agent that is gone, the adapter will read the same words.
+        if self._loop.time() >= self._spared_until:
+            self._trip(failure)
 
     def _last_heard(self) -> float:
         return self._started_at if self._heard_at is None else self._heard_at
@@ -385,6 +373,8 @@ class Attempt:
         calls = self._calls or set()
         if isinstance(event, ToolCallOpened):
             self._calls = calls | {event.call_id}
+            # Whoever checks the answer of an agent that is gone has limits again.
+            self._spared_until = 0.0
         else:
             self._calls = calls - {event.call_id}
 

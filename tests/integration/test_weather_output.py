@@ -360,9 +360,6 @@ async def test_who_stays_behind(tmp_path: Path, script: str, end: str) -> None:
     assert loop.time() - started < 10
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the drain after an exit is charged to the agent"
-)
 async def test_a_limit_that_passes_during_the_drain(tmp_path: Path) -> None:
     """The agent was done in time; that we still waited for its pipes is our affair."""
     policy = SpawnPolicy("t", timeout=TimeoutPolicy(mode="fixed", timeout=0.7))

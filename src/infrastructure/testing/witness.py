@@ -7,7 +7,13 @@ from typing import Any
 
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
 from muster.domain.errors import AgentInvocationError
-from muster.domain.events import AgentEnded, AgentEvent, AgentStarted, OutputReceived
+from muster.domain.events import (
+    AgentEnded,
+    AgentEvent,
+    AgentExited,
+    AgentStarted,
+    OutputReceived,
+)
 from muster.domain.task import AgentOutput, AgentRequest
 
 
@@ -38,7 +44,10 @@ class Witness:
         self.first.set()
 
     def check_order(self) -> None:
-        """`AgentStarted` at most once and first, `AgentEnded` exactly once and last."""
+        """`AgentStarted` at most once and first, `AgentEnded` exactly once and last.
+
+        `AgentExited`, where it is reported, comes once between them.
+        """
         names = [type(event).__name__ for event in self.events]
         shown = ", ".join(names) or "nothing"
         ends = names.count(AgentEnded.__name__)
@@ -50,6 +59,8 @@ class Witness:
             starts == 0 or (starts == 1 and first),
             f"AgentStarted must be first, and once: {shown}",
         )
+        exits = names.count(AgentExited.__name__)
+        check(exits <= starts, f"AgentExited follows AgentStarted, once: {shown}")
 
 
 class Invocation:

@@ -16,6 +16,7 @@ from muster.application.supervision import Attempt
 from muster.domain.errors import AgentInvocationError
 from muster.domain.events import (
     AgentEnded,
+    AgentExited,
     OutputReceived,
     TextProduced,
     ToolCallClosed,
@@ -50,6 +51,7 @@ DEEDS = st.sampled_from(
         ToolCallOpened("1"),
         ToolCallClosed("1"),
         TextProduced("t"),
+        AgentExited(),
         AgentEnded(0),
     ]
 )

@@ -161,7 +161,7 @@ async def test_a_flood_of_stderr_is_bounded() -> None:
     async def play(report: Report) -> AgentOutput:
         for _ in range(100):
             report(OutputReceived("stderr", b"x" * 100_000))
-        assert len(made._tail or b"") == presets.JUDGED_TAIL_BYTES
+        assert len(made._last_words._tail) == presets.JUDGED_TAIL_BYTES
         return ANSWER
 
     await made.run(Actor(play), REQUEST)

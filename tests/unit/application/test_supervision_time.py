@@ -10,6 +10,7 @@ from muster.application.ports.agent_orchestrator import Report
 from muster.domain import presets
 from muster.domain.events import (
     AgentEnded,
+    AgentExited,
     AgentStarted,
     OutputReceived,
     TextProduced,
@@ -219,3 +220,64 @@ async def test_a_tool_silent_until_done_gets_all_its_time() -> None:
 
     assert done.failure is not None
     assert (done.failure.cause, now(), done.extended) == ("timeout", 10.0, True)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("deadline_at", [5.0, 5.5, 100.0])
+@in_virtual_time
+async def test_a_drain_is_charged_to_nobody(
+    deadline_at: float,
+    shared: bool,  # noqa: FBT001
+) -> None:
+    """Who exited in time is done, though its limits pass while its pipes are drained."""
+
+    async def play(report: Report) -> AgentOutput:
+        report(AgentStarted())
+        await asyncio.sleep(4.9)
+        report(OutputReceived("stderr", b"Error: invalid API key\n"))
+        report(AgentExited())
+        await asyncio.sleep(3.0)
+        report(AgentEnded(0))
+        return ANSWER
+
+    done = await run(
+        play,
+        deadline_at=deadline_at,
+        deadline_failure=LATE,
+        looks=FirstLooks() if shared else None,
+    )
+
+    assert (done.failure, done.output) == (None, ANSWER)
+
+
+@in_virtual_time
+async def test_a_drain_without_end_is_ended() -> None:
+    """Limits hold again after the longest that a drain may last."""
+
+    async def play(report: Report) -> AgentOutput:
+        await asyncio.sleep(4.0)
+        report(AgentExited())
+        return await hang(report)
+
+    done = await run(play)
+
+    assert done.failure is not None
+    assert done.failure.cause is FailureCause.TIMEOUT
+    longest = 2 * presets.DRAIN + FIVE.termination.grace + presets.KILL_BOUND
+    assert now() == pytest.approx(4.0 + longest)
+
+
+@in_virtual_time
+async def test_checks_after_the_exit_have_limits() -> None:
+    """What is run to check an answer is held to the limits of the attempt."""
+
+    async def play(report: Report) -> AgentOutput:
+        await asyncio.sleep(1.0)
+        report(AgentExited())
+        report(ToolCallOpened("check"))
+        return await hang(report)
+
+    done = await run(play)
+
+    assert done.failure is not None
+    assert now() == 5.0

@@ -7,7 +7,13 @@ from typing import TypeVar
 
 from muster.application.ports.agent_orchestrator import Report
 from muster.domain import presets
-from muster.domain.events import AgentEnded, AgentStarted, OutputReceived
+from muster.domain.events import (
+    AgentEnded,
+    AgentEvent,
+    AgentExited,
+    AgentStarted,
+    OutputReceived,
+)
 from muster.infrastructure.adapters.local_process.capture import Captured
 from muster.infrastructure.adapters.local_process.child import Child, Gone
 from muster.infrastructure.adapters.local_process.following import (
@@ -26,6 +32,7 @@ from muster.infrastructure.adapters.local_process.streams import (
 
 T = TypeVar("T")
 
+_EXITED = AgentExited()
 _STOP_MARGIN = 0.05  # of the half second in which a stop promises to be over
 
 
@@ -216,8 +223,11 @@ class Run:
 
     def heard(self, stream: str, chunk: memoryview) -> None:
         """See `Listener`."""
+        self._tell(OutputReceived(stream, chunk))
+
+    def _tell(self, event: AgentEvent) -> None:
         try:
-            self._report(OutputReceived(stream, chunk))
+            self._report(event)
         except BaseException as error:
             # Not the loop's matter: `invoke` ends the agent and raises it.
             if not self.done.done():
@@ -230,6 +240,9 @@ class Run:
         self._look()
 
     def _on_exit(self, exited: "asyncio.Future[int]") -> None:
+        if self.done.done():
+            return
+        self._tell(_EXITED)
         if not self.done.done() and not self._gone_yet():
             self._timer = self._loop.call_later(presets.DRAIN, self._drained)
 
