@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from muster.infrastructure.deliberation_service import (
         ConcurrentDeliberationService,
     )
+    from muster.infrastructure.dual_channel_halt import DualChannelHaltChecker
     from muster.infrastructure.error_texts import classify_error
     from muster.infrastructure.host import (
         Fleet,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
         spawn_sequential,
     )
     from muster.infrastructure.loadable_plan import Plan
+    from muster.infrastructure.witness_log import WitnessLog
 
 _HOME: Final = {
     "application.ports.agent_orchestrator": "AgentOrchestrator",
@@ -96,6 +98,8 @@ _HOME: Final = {
     ),
     "infrastructure.adapters.stub.orchestrator": "AgentOrchestratorStub",
     "infrastructure.error_texts": "classify_error",
+    "infrastructure.dual_channel_halt": "DualChannelHaltChecker",
+    "infrastructure.witness_log": "WitnessLog",
     "infrastructure.deliberation_service": "ConcurrentDeliberationService",
     "infrastructure.loadable_plan": "Plan",
     "infrastructure.host": (
@@ -125,6 +129,7 @@ __all__ = [
     "ConfigError",
     "ContextBundle",
     "CyclicPlanError",
+    "DualChannelHaltChecker",
     "DuplicateAgentError",
     "EarlyDetectionConfig",
     "Failure",
@@ -153,6 +158,7 @@ __all__ = [
     "ToolSpec",
     "UnknownPresetError",
     "Usage",
+    "WitnessLog",
     "classify_error",
     "run_plan",
     "spawn",

@@ -107,7 +107,9 @@ def first_break(
     The last of ``heads`` must be the end of the chain; the others must lie on it.
     """
     heads = tuple(heads)
-    wanted = {head.count: head.digest for head in heads if head.count}
+    wanted: dict[int, set[str]] = {}
+    for head in heads:
+        wanted.setdefault(head.count, set()).add(head.digest)
     before = Head()
     for record, content in links:
         problem = (
@@ -142,9 +144,9 @@ def _changed(record: WitnessRecord, content: str) -> str | None:
     return None
 
 
-def _off_the_head(record: WitnessRecord, wanted: dict[int, str]) -> str | None:
+def _off_the_head(record: WitnessRecord, wanted: dict[int, set[str]]) -> str | None:
     known = wanted.get(record.number)
-    if known is None or known == record.digest:
+    if known is None or known == {record.digest}:
         return None
     return "it is not the record that was the last one when the head was kept"
 

@@ -31,6 +31,11 @@ GROUPS: Final[dict[str, dict[str, Entry]]] = {
         "logs": ("Print what the agents of a run wrote", "logs:logs"),
         "report": ("Write a run as one HTML page", "report:report"),
     },
+    "Oversee": {
+        "halt": ("Stop everything that runs here, with a reason", "halt:halt"),
+        "resume-operations": ("Lift the halt", "halt:resume_operations"),
+        "verify": ("Check what the agents of a run said", "verify:verify"),
+    },
     "What is here": {
         "tools": ("List the tools that can run agents", "tools:tools"),
         "agents": ("List the agent profiles found", "agents:agents"),
@@ -117,9 +122,10 @@ def _dispatch(words: Sequence[str]) -> int:
 def help_text() -> str:
     """What `muster --help` prints."""
     lines = [_SENTENCE, "", "Usage: muster COMMAND [ARGUMENTS]"]
+    width = max(len(name) for name, _ in _entries())
     for group, entries in GROUPS.items():
         lines += ["", f"{group}:"]
-        lines += [f"  {name:<11} {text}" for name, (text, _) in entries.items()]
+        lines += [f"  {name:<{width}} {text}" for name, (text, _) in entries.items()]
     lines += ["", "Exit codes:"]
     lines += [f"  {code.value:>3}  {text}" for code, text in MEANING.items()]
     lines += ["", "`muster COMMAND --help` says more. Results go to stdout, talk to"]
