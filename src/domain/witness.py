@@ -179,9 +179,6 @@ def digest_of(record: WitnessRecord) -> str:
 
 
 def _digest(*fields: str | float | None) -> str:
-    # Each part with its length: no two different records run into the same text.
-    parts = [_VERSION]
-    for each in fields:
-        text = repr(each).encode()
-        parts.append(b"%d:%b" % (len(text), text))
-    return sha256(b"".join(parts)).hexdigest()
+    # Quoted and escaped, no two different records have the same text. Not repr():
+    # what that escapes depends on the Unicode tables of the Python that runs.
+    return sha256(_VERSION + ascii(fields).encode()).hexdigest()
