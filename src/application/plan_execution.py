@@ -146,6 +146,9 @@ class PlanExecution:
             result.failure, self._tasks.get(before)
         ):
             return result.failure
+        if result.failure and result.failure.cause is FailureCause.DEPENDENCY_FAILED:
+            # Of a long chain each would quote all before it: the root is what counts.
+            return result.failure
         return Failure(
             FailureCause.DEPENDENCY_FAILED,
             f"not started: dependency '{before}' failed ({result.error})",

@@ -1,6 +1,6 @@
 """`muster report`: a run as one HTML file for a browser."""
 
-from collections.abc import Mapping, Sequence
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -14,6 +14,8 @@ from muster.infrastructure.cli.stored import UnknownRunError, stored_run
 
 if TYPE_CHECKING:
     from muster.domain.plan import Plan
+    from muster.domain.run_report import RunReport
+    from muster.infrastructure.secrets import Redactor
     from muster.infrastructure.stored_runs import StoredRun
 
 NAME: Final = "report.html"
@@ -37,9 +39,11 @@ def report(
     except UnknownRunError as error:
         out.warn(f"muster report: {error}")
         return ExitCode.USAGE
+    for problem in found.problems:
+        out.warn(f"muster report: {problem}")
     target = html or found.folder / NAME
     try:
-        target.write_text(page_of(found), "utf-8")
+        _write(target, page_of(found))
     except OSError as error:
         out.warn(f"muster report: {target}: can't be written: {error.strerror}")
         return ExitCode.OUTPUT_LOST
@@ -55,18 +59,54 @@ def report(
 
 def page_of(run: "StoredRun") -> str:
     """The HTML of a stored run; its plan, where it can be read, gives the critical path."""
-    from muster.infrastructure.report.page import render  # noqa: PLC0415
+    from muster.infrastructure.report.interruptions import (  # noqa: PLC0415
+        interruptions,
+    )
+    from muster.infrastructure.report.page import Told, render  # noqa: PLC0415
 
     plan = _plan_of(run)
-    dependencies: Mapping[str, Sequence[str]] = plan.dependencies() if plan else {}
-    titles = {task.id: task.title for task in plan.tasks} if plan else {}
-    return render(
-        run.run_id,
-        run.results,
+    told = Told(
         summary=run.summary,
-        dependencies=dependencies,
-        titles=titles,
+        dependencies=plan.dependencies() if plan else None,
+        titles={task.id: task.title for task in plan.tasks} if plan else None,
+        interruptions=interruptions(run.folder),
     )
+    return render(run.run_id, run.results, told)
+
+
+def leave_report(
+    folder: Path, plan: "Plan", report: "RunReport", redactor: "Redactor"
+) -> OSError | None:
+    """Writes the page of a run that has just ended; what kept it from being written."""
+    from muster.infrastructure.durable_file import write_whole  # noqa: PLC0415
+    from muster.infrastructure.report.interruptions import (  # noqa: PLC0415
+        interruptions,
+    )
+    from muster.infrastructure.report.page import Told, render  # noqa: PLC0415
+
+    def mask(text: str) -> str:
+        return redactor.redact(text) if redactor.finds(text) else text
+
+    told = Told(
+        summary=report.summary,
+        dependencies=plan.dependencies(),
+        titles={task.id: task.title for task in plan.tasks},
+        interruptions=interruptions(folder),
+        mask=mask,
+    )
+    try:
+        page = render(folder.name, report.results, told)
+        write_whole(str(folder / NAME), page.encode("utf-8", "replace"))
+    except OSError as error:
+        return error
+    return None
+
+
+def _write(path: Path, page: str) -> None:
+    """To where the user says, be it a link or a device; new files are private."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+        file.write(page.encode("utf-8", "replace"))
 
 
 def _plan_of(run: "StoredRun") -> "Plan | None":

@@ -30,6 +30,7 @@ from muster.infrastructure.cli.jsonl import JsonLines
 from muster.infrastructure.cli.output import Output
 from muster.infrastructure.cli.past import Past, begin, estimates
 from muster.infrastructure.cli.plain import PlainView
+from muster.infrastructure.cli.report import leave_report
 from muster.infrastructure.cli.signals import Interruptions
 from muster.infrastructure.cli.summary import shown
 from muster.infrastructure.cli.views import FanOut, View
@@ -295,6 +296,11 @@ class _Stage:
     def _end(self, report: RunReport, code: ExitCode) -> Ended:
         fields = {"status": report.status.value, "exit_code": int(code)}
         self._done({**fields, "summary": dict(report.summary)})
+        unwritten = leave_report(
+            self.store.folder, self.order.plan, report, self.store.redactor
+        )
+        if unwritten is not None:
+            self.view.say(f"warning: report.html: {unwritten.strerror}")
         lost = self.results.lost or self.files.lost
         if lost is not None:
             raise lost

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,17 +30,24 @@ from muster.infrastructure.journal.database import open_journal, open_reader
 from muster.infrastructure.journal.history import (
     StoredHistory,
     StoredResults,
+    in_flight,
     read_history,
     run_number,
 )
 from muster.infrastructure.journal.mending import only_in_folder, only_in_journal
 from muster.infrastructure.journal.run_journal import RunJournal
+from muster.infrastructure.report.interruptions import (
+    CutAttempt,
+    Interruption,
+    remember,
+)
 from muster.infrastructure.run_store import PLAN, RUNS
 from muster.infrastructure.secrets import Redactor
 from muster.infrastructure.settings import Settings
 from muster.infrastructure.text_file import UnreadableTextError, read_bytes
 
 NAMED: Final = 8
+EVENTS: Final = "events.jsonl"  # written while a run lives, and rarely later
 
 
 @define(eq=False)
@@ -107,6 +114,7 @@ class TakenUp:
         journal, reader = self.journal, self.reader
         assert journal is not None and reader is not None  # noqa: S101, PT018 - only what is ours is run
         journal.identities = self.identities
+        self._remember_death(journal)
         places = {task.id: at for at, task in enumerate(self.plan.tasks)}
         recorded = self.resumption.recorded
         stays = {each: key for each, key in recorded.items() if each == key}
@@ -122,6 +130,24 @@ class TakenUp:
         copy = journal.redactor.redact_bytes(text)
         write_whole(str(self.folder / PLAN), copy)
         return Past(journal, known, given, lacking)
+
+    def _remember_death(self, journal: RunJournal) -> None:
+        """For the report: what comes now takes the place of what was cut off."""
+        tasks = map(self.plan.effective, self.plan.tasks)
+        agents = {task.id: task.agent or task.tool for task in tasks}
+        running = in_flight(journal.connection, self.home, journal.run)
+        if not running:
+            return
+        sign = max(started for _, _, started in running)
+        with suppress(OSError):
+            sign = max(sign, (self.folder / EVENTS).stat().st_mtime)
+        cut = [
+            CutAttempt(each, str(agents.get(each) or each), attempt, started, sign)
+            for each, attempt, started in running
+        ]
+        now = journal.clock.epoch()
+        with suppress(OSError):
+            remember(self.folder, Interruption(sign, now, tuple(cut)))
 
     def end_leftovers(self, output: Output) -> None:
         """Ends what agents of the dead run have left, before anything runs again."""
@@ -174,7 +200,8 @@ class TakenUp:
             f"{len(found.kept)} kept, {len(found.rerun)} re-run, {len(found.new)} new"
         )
         failed = len(found.failed) + len(found.poisonous)
-        more = f", {failed} stay failed" if failed else ""
+        stay = "stays" if failed == 1 else "stay"
+        more = f", {failed} {stay} failed" if failed else ""
         if found.dropped:
             more += f", {len(found.dropped)} no longer in the plan"
         return always + more

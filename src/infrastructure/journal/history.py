@@ -64,6 +64,17 @@ def run_number(connection: sqlite3.Connection, home: Path, run_id: str) -> int |
     return None if found is None else int(found[0])
 
 
+def in_flight(
+    connection: sqlite3.Connection, home: Path, run: int
+) -> list[tuple[str, int, float]]:
+    """Attempts without an end: the task, its attempt, its start in epoch seconds."""
+    query = "SELECT task_id, attempt, started_at FROM in_flight WHERE run = ?"
+    try:
+        return connection.execute(query, (run,)).fetchall()
+    except sqlite3.Error as exc:
+        raise refused(exc, home / NAME) from exc
+
+
 def durations(
     connection: sqlite3.Connection, identities: Mapping[str, str]
 ) -> dict[str, float]:

@@ -1,59 +1,138 @@
-"""A run as one HTML file that needs nothing else: no network, no script."""
+"""A run as one HTML file that needs nothing else: no network, no script.
 
-from collections.abc import Mapping, Sequence
-from importlib.resources import files
-from typing import Any
+Written without a template engine: loading one costs more than most runs, and every run
+ends with a report.
+"""
 
-from jinja2 import Environment, select_autoescape
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import frozen
 
 from muster.domain.outcome import SpawnResult
-from muster.domain.terminal_text import strip_terminal
-from muster.infrastructure.report.timeline import timeline
+from muster.infrastructure.report.chart import chart, critical_path
+from muster.infrastructure.report.html import clean, counted, seconds
+from muster.infrastructure.report.interruptions import Interruption
+from muster.infrastructure.report.sections import (
+    failures,
+    is_left_out,
+    not_done,
+    outputs,
+    tasks,
+)
+from muster.infrastructure.report.timeline import Timeline, timeline
 
-MAX_OUTPUT = 20_000
+_HEAD: Final = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+"""
+
+
+@frozen(kw_only=True)
+class Told:
+    """What a page tells of a run besides its results. ``mask`` takes secrets out."""
+
+    summary: Mapping[str, Any] | None = None
+    dependencies: Mapping[str, Sequence[str]] | None = None
+    titles: Mapping[str, str] | None = None
+    interruptions: Sequence[Interruption] = ()
+    mask: Callable[[str], str] | None = None
 
 
 def render(
-    run_id: str,
-    results: Mapping[str, SpawnResult],
-    *,
-    summary: Mapping[str, Any] | None = None,
-    dependencies: Mapping[str, Sequence[str]] | None = None,
-    titles: Mapping[str, str] | None = None,
+    run_id: str, results: Mapping[str, SpawnResult], told: Told | None = None
 ) -> str:
-    """The page. Everything that agents wrote is escaped and stripped of controls."""
-    environment = Environment(
-        autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["clean"] = _clean
-    environment.filters["seconds"] = _seconds
-    source = files(__package__).joinpath("report.html.j2").read_text("utf-8")
-    return environment.from_string(source).render(
-        run_id=run_id,
-        results=results,
-        failed={name: each for name, each in results.items() if not each.success},
-        summary=summary or {},
-        line=timeline(results, dependencies),
-        titles=titles or {},
-        recovered=sum(
-            each.success and each.retry_count > 0 for each in results.values()
+    """The page. Everything that agents wrote is escaped and stripped of controls.
+
+    It grows with the run up to a few megabytes, and says what it leaves out.
+    """
+    told = told or Told()
+    # Results may be loaded at each look: one look each.
+    results = dict(results)
+    cut = [each for death in told.interruptions for each in death.attempts]
+    line = timeline(results, told.dependencies, cut)
+    titles, mask = told.titles or {}, told.mask
+    # By hand: importlib.resources costs more to import than all the rest here.
+    style = Path(__file__).with_name("style.css").read_text("utf-8")
+    failed = {name: each for name, each in results.items() if not each.success}
+    left_out = {name: each for name, each in failed.items() if is_left_out(each)}
+    failed = {name: each for name, each in failed.items() if name not in left_out}
+    parts = [
+        f"{_HEAD}<title>muster run {clean(run_id)}</title>\n",
+        f"<style>\n{style}</style>\n</head>\n<body><main>\n",
+        *_top(run_id, results, told),
+        *_tiles(results, told.summary or {}, line, len(failed), len(left_out)),
+        *failures(failed, mask),
+        *not_done(left_out, mask),
+        *chart(line, mask),
+        *critical_path(line, results, titles, mask),
+        *tasks(results, titles, mask),
+        *outputs(results, mask),
+        "</main></body></html>",
+    ]
+    return "".join(parts)
+
+
+def _top(run_id: str, results: Mapping[str, SpawnResult], told: Told) -> Iterator[str]:
+    summary = told.summary or {}
+    began = "resumed" if told.interruptions else "began"
+    words = [str(summary.get("status") or "did not end")]
+    words += [
+        f"{word} {str(summary[key])[:19].replace('T', ' ')} UTC"
+        for word, key in ((began, "started_at"), ("ended", "completed_at"))
+        if summary.get(key)
+    ]
+    yield f"<h1>Run {clean(run_id)}</h1>\n"
+    yield f'<p class="soft">{clean(" · ".join(words))}'
+    if any(each.simulated for each in results.values()):
+        yield ' · <span class="stamp">some answers are simulated</span>'
+    yield "</p>\n"
+    for death in told.interruptions:
+        gap = seconds(max(death.resumed_at - death.last_sign, 0.0))
+        names = ", ".join(each.task_id for each in death.attempts[:20])
+        lost = f"; cut off and run again: {names}" if names else ""
+        text = f"Interrupted, and resumed {gap} after its last sign of life{lost}."
+        yield f"<p>{clean(text)}</p>\n"
+
+
+def _tiles(
+    results: Mapping[str, SpawnResult],
+    summary: Mapping[str, Any],
+    line: Timeline,
+    failed: int,
+    left_out: int,
+) -> Iterator[str]:
+    done = sum(each.success for each in results.values())
+    recovered = sum(each.success and each.retry_count > 0 for each in results.values())
+    usage = summary.get("usage") or {}
+    cost = usage.get("cost_usd")
+    tokens = [usage.get("input_tokens"), usage.get("output_tokens")]
+    known = [each for each in tokens if each is not None]
+    worked = line.seconds - line.paused
+    leftovers = sum(each.leftovers for each in results.values())
+    rows: list[tuple[str, str, str]] = [
+        ("", f"{summary.get('total') or len(results):,}", "tasks"),
+        ("good", f"{done:,}", "done"),
+        ("bad" if failed else "", f"{failed:,}", "failed"),
+        *([("", f"{left_out:,}", "not done")] if left_out else []),
+        *([("", f"{recovered:,}", "recovered")] if recovered else []),
+        ("", seconds(worked), "at work"),
+        *([("", seconds(line.paused), "paused")] if line.paused else []),
+        *(
+            [("", seconds(line.critical_seconds), "critical path")]
+            if line.critical_path
+            else []
         ),
-        leftovers=sum(each.leftovers for each in results.values()),
-        simulated=any(each.simulated for each in results.values()),
-        max_output=MAX_OUTPUT,
-    )
-
-
-def _clean(text: str | None) -> str:
-    return strip_terminal(text or "")
-
-
-def _seconds(value: float | None) -> str:
-    if value is None:
-        return "unknown"
-    if value < 1:
-        return f"{value * 1000:.0f} ms"
-    if value < 120:  # noqa: PLR2004 - two minutes are still read as seconds
-        return f"{value:.1f} s"
-    minutes, seconds = divmod(round(value), 60)
-    return f"{minutes} min {seconds} s"
+        ("", f"{sum(known):,}" if known else "unknown", "tokens"),
+        ("", "unknown" if cost is None else f"${cost:,.2f}", "cost"),
+        *([("", counted(leftovers), "left-overs ended")] if leftovers else []),
+    ]
+    yield '<div class="tiles">\n'
+    for kind, number, word in rows:
+        how = "unknown" if number == "unknown" else kind
+        yield f'<div class="tile {how}"><b>{number}</b>{word}</div>\n'
+    yield "</div>\n"

@@ -1,16 +1,22 @@
 """What a report shows of a run: bars on a time line, the critical path, the sums.
 
-Pure: from results and dependencies to numbers. Shares are percent of the run.
+Pure: from results and dependencies to numbers. Shares are percent of the chart.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from heapq import heappop, heappush
+from typing import Final
 
 from attrs import frozen
 
+from muster.domain import graph
 from muster.domain.outcome import Attempt, SpawnResult
+from muster.infrastructure.report.axis import Axis
+from muster.infrastructure.report.interruptions import CutAttempt
 
-_WHOLE = 100.0
-_THINNEST = 0.4
+THINNEST: Final = 0.4  # percent: what took no time can still be pointed at
+MAX_BARS: Final = 3_000  # a page with more of them is slow to open, and no clearer
+CUT: Final = "cut"
 
 
 @frozen
@@ -20,67 +26,94 @@ class Bar:
     left: float
     width: float
     kind: str
+    task_id: str
     title: str
+    is_critical: bool = False
 
 
 @frozen
-class Row:
-    """One task on the time line."""
+class Group:
+    """The attempts of one agent, in as many lanes as ran side by side."""
 
-    task_id: str
     agent: str
-    bars: tuple[Bar, ...]
-    is_critical: bool
+    lanes: tuple[tuple[Bar, ...], ...]
 
 
 @frozen
 class Timeline:
-    """All tasks between the first start and the last end. Seconds."""
+    """All attempts between the first start and the last end. Seconds."""
 
-    rows: tuple[Row, ...]
+    groups: tuple[Group, ...]
     seconds: float
+    paused: float
     critical_path: tuple[str, ...]
     critical_seconds: float
     ticks: tuple[tuple[float, str], ...]
+    breaks: tuple[tuple[float, float], ...]
+    left_out: int = 0
+
+
+@frozen
+class _Span:
+    agent: str
+    start: float
+    duration: float
+    kind: str
+    task_id: str
+    title: str
+
+    @property
+    def end(self) -> float:
+        return self.start + self.duration
 
 
 def timeline(
     results: Mapping[str, SpawnResult],
     dependencies: Mapping[str, Sequence[str]] | None = None,
+    cut: Iterable[CutAttempt] = (),
 ) -> Timeline:
-    """The time line of a run; without ``dependencies`` there is no critical path."""
-    attempts = [each for result in results.values() for each in result.attempts]
-    start = min((each.started_at for each in attempts), default=0.0)
-    end = max((each.started_at + each.duration for each in attempts), default=start)
-    span = max(end - start, 1e-9)
-    path = critical_path(results, dependencies or {})
-    rows = tuple(
-        Row(
-            task_id,
-            result.agent or "llm",
-            tuple(_bar(each, start, span) for each in result.attempts),
-            task_id in path,
-        )
+    """The time line of a run; without ``dependencies`` there is no critical path.
+
+    ``cut`` are attempts that ended with a muster that died; they have no result.
+    """
+    spans = [_of_cut(each) for each in cut]
+    spans += [
+        _of(task_id, result, attempt)
         for task_id, result in results.items()
+        for attempt in result.attempts
+    ]
+    path = critical_path(results, dependencies or {})
+    axis = Axis.of((each.start, each.end) for each in spans)
+    shown = _most_telling(spans, frozenset(path))
+    return Timeline(
+        tuple(_groups(shown, axis, frozenset(path))),
+        axis.seconds,
+        axis.paused,
+        path,
+        sum(results[each].execution_time for each in path),
+        tuple(axis.ticks()),
+        axis.breaks(),
+        len(spans) - len(shown),
     )
-    busy = sum(results[each].execution_time for each in path)
-    return Timeline(rows, end - start, path, busy, tuple(_ticks(end - start)))
 
 
 def critical_path(
     results: Mapping[str, SpawnResult], dependencies: Mapping[str, Sequence[str]]
 ) -> tuple[str, ...]:
     """The chain of tasks, each waiting for the one before, that took longest."""
+    known = {
+        task_id: [each for each in dependencies.get(task_id, ()) if each in results]
+        for task_id in results
+    }
+    if not any(known.values()):
+        return ()
     longest: dict[str, float] = {}
     before: dict[str, str | None] = {}
-    for task_id in _in_order(results, dependencies):
-        needs = [each for each in dependencies.get(task_id, ()) if each in longest]
-        last = max(needs, key=longest.__getitem__, default=None)
+    for task_id in graph.topological(known):
+        last = max(known[task_id], key=longest.__getitem__, default=None)
         took = results[task_id].execution_time
         longest[task_id] = took + (longest[last] if last is not None else 0.0)
         before[task_id] = last
-    if not any(before.values()):
-        return ()
     node: str | None = max(longest, key=longest.__getitem__)
     path: list[str] = []
     while node is not None:
@@ -89,42 +122,67 @@ def critical_path(
     return tuple(reversed(path))
 
 
-def _in_order(
-    results: Mapping[str, SpawnResult], dependencies: Mapping[str, Sequence[str]]
-) -> Iterable[str]:
-    # A task ends after what it waited for, so the order of the ends is an order
-    # of the graph.
-    def end(task_id: str) -> tuple[float, int]:
-        attempts = results[task_id].attempts
-        at = attempts[-1].started_at + attempts[-1].duration if attempts else 0.0
-        return at, len(dependencies.get(task_id, ()))
-
-    return sorted(results, key=end)
+def who(result: SpawnResult) -> str:
+    """The agent; of a program, what it is."""
+    return result.original_agent or result.agent or result.tool or "no agent"
 
 
-def _bar(attempt: Attempt, start: float, span: float) -> Bar:
+def _of(task_id: str, result: SpawnResult, attempt: Attempt) -> _Span:
     kind = "fallback" if attempt.fallback else "good"
     if attempt.failure is not None:
         kind = attempt.failure.category.value
-    why = f": {attempt.failure.message}" if attempt.failure else ""
-    return Bar(
-        left=(attempt.started_at - start) / span * _WHOLE,
-        width=max(attempt.duration / span * _WHOLE, _THINNEST),
-        kind=kind,
-        title=f"attempt {attempt.number}, {attempt.duration:.1f} s{why}",
-    )
+    words = f"{task_id}: attempt {attempt.number}, {attempt.duration:.1f} s"
+    if attempt.failure is not None:
+        words += f", {attempt.failure.message}"
+    duration = max(attempt.duration, 0.0)
+    return _Span(who(result), attempt.started_at, duration, kind, task_id, words)
 
 
-def _ticks(seconds: float) -> Iterable[tuple[float, str]]:
-    if seconds <= 0:
-        return
-    step = 1.0
-    for factor in (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400):
-        step = float(factor)
-        if seconds / step <= 8:  # noqa: PLR2004 - as many labels as a phone has room for
-            break
-    moment = 0.0
-    while moment <= seconds:
-        label = f"{moment:.0f} s" if step < 60 else f"{moment / 60:.0f} min"  # noqa: PLR2004
-        yield moment / seconds * _WHOLE, label
-        moment += step
+def _of_cut(cut: CutAttempt) -> _Span:
+    words = f"{cut.task_id}: attempt {cut.attempt}, cut off when muster died"
+    duration = max(cut.last_sign - cut.started_at, 0.0)
+    return _Span(cut.who, cut.started_at, duration, CUT, cut.task_id, words)
+
+
+def _most_telling(spans: Sequence[_Span], critical: frozenset[str]) -> list[_Span]:
+    """What failed and what the run waited for, then what took longest."""
+    if len(spans) <= MAX_BARS:
+        return list(spans)
+
+    def weight(span: _Span) -> tuple[bool, bool, float]:
+        return span.task_id in critical, span.kind != "good", span.duration
+
+    return sorted(spans, key=weight, reverse=True)[:MAX_BARS]
+
+
+def _groups(
+    spans: Iterable[_Span], axis: Axis, critical: frozenset[str]
+) -> Iterable[Group]:
+    of_agent: dict[str, list[_Span]] = {}
+    for span in sorted(spans, key=lambda each: each.start):
+        of_agent.setdefault(span.agent, []).append(span)
+    for agent, some in of_agent.items():
+        bars = [_bar(each, axis, critical) for each in some]
+        yield Group(agent, tuple(map(tuple, _lanes(bars))))
+
+
+def _bar(span: _Span, axis: Axis, critical: frozenset[str]) -> Bar:
+    left = min(axis.place(span.start), 100.0 - THINNEST)
+    width = max(axis.place(span.end) - left, THINNEST)
+    is_critical = span.task_id in critical
+    return Bar(left, width, span.kind, span.task_id, span.title, is_critical)
+
+
+def _lanes(bars: Iterable[Bar]) -> list[list[Bar]]:
+    """As few lanes as it takes for no two bars to overlap; ``bars`` by their left."""
+    lanes: list[list[Bar]] = []
+    free: list[tuple[float, int]] = []
+    for bar in bars:
+        if free and free[0][0] <= bar.left:
+            _, lane = heappop(free)
+        else:
+            lane = len(lanes)
+            lanes.append([])
+        lanes[lane].append(bar)
+        heappush(free, (bar.left + bar.width, lane))
+    return lanes

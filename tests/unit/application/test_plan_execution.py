@@ -122,7 +122,7 @@ async def test_a_failed_dependency(
 
 @in_virtual_time
 async def test_a_failure_goes_down_the_whole_chain() -> None:
-    """Each of those behind it has its own result, which names who failed before it."""
+    """Each of those behind it has its own result, which names who failed at first."""
     crew = Crew()
     crew.stub.on("a", fails("auth", "log in"))
 
@@ -134,6 +134,7 @@ async def test_a_failure_goes_down_the_whole_chain() -> None:
         "c": "dependency_failed",
     }
     assert "'a' failed (log in)" in str(report.results["b"].error)
+    assert report.results["c"].error == report.results["b"].error
     assert report.summary["by_cause"] == {"auth": 1, "dependency_failed": 2}
 
 
