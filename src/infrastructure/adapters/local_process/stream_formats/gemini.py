@@ -1,0 +1,83 @@
+"""``gemini -o stream-json``.
+
+The exit code is the HTTP status cut to eight bits, and 0 for much that failed: only
+the terminal record tells. The text of an attempt that broke off is not withdrawn
+when gemini tries again; nothing in the stream tells it from the answer.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from muster.domain.outcome import Usage
+from muster.infrastructure.adapters.local_process.stream_formats.fields import (
+    at,
+    count_at,
+    error_fields,
+    mapping_at,
+    text_at,
+)
+from muster.infrastructure.adapters.local_process.stream_formats.parser import (
+    StreamParser,
+)
+from muster.infrastructure.adapters.local_process.stream_formats.record_lines import (
+    Record,
+)
+
+
+class GeminiStream(StreamParser):
+    """Terminal record: ``result``, with a status and, not always, an error."""
+
+    kinds: ClassVar[Mapping[str, str]] = {
+        "init": "_init",
+        "message": "_message",
+        "tool_use": "_tool_use",
+        "tool_result": "_tool_result",
+        "error": "_error",
+        "result": "_result",
+    }
+
+    def _init(self, record: Record) -> None:
+        self.session(text_at(record, "session_id"))
+        self.model(text_at(record, "model"))
+
+    def _message(self, record: Record) -> None:
+        # The prompt comes back as a message of the user's.
+        if text_at(record, "role") not in ("assistant", "model"):
+            return
+        text = text_at(record, "content")
+        if at(record, "delta"):
+            self.delta(text)
+        else:
+            self.message(text)
+
+    def _tool_use(self, record: Record) -> None:
+        self.opened(text_at(record, "tool_id"), text_at(record, "tool_name"))
+        # What it said before was on the way; what it says after is the answer.
+        self.new_message()
+
+    def _tool_result(self, record: Record) -> None:
+        self.closed(text_at(record, "tool_id"))
+
+    def _error(self, record: Record) -> None:
+        if text_at(record, "severity").lower() != "warning":
+            self.failed(error_fields({**record, "type": ""}))
+
+    def _result(self, record: Record) -> None:
+        self._used(mapping_at(record, "stats"))
+        if text_at(record, "status") == "success" and not at(record, "error"):
+            self.ended(success=True)
+            return
+        self.ended(success=False, fields=error_fields(record.get("error")))
+
+    def _used(self, stats: Mapping[str, object]) -> None:
+        for name in mapping_at(stats, "models"):
+            self.model(name)
+        # A run that broke off counts nothing, though it was charged.
+        if count_at(stats, "total_tokens"):
+            self.usage(
+                Usage(
+                    input_tokens=count_at(stats, "input_tokens"),
+                    output_tokens=count_at(stats, "output_tokens"),
+                    cached_tokens=count_at(stats, "cached"),
+                )
+            )
