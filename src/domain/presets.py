@@ -120,6 +120,13 @@ HALT_LOOK: Final = 0.1  # between looks at a halt that can't tell by itself
 HALT_REASON_BYTES: Final = 4 * KIB
 HALT_ANSWER: Final = 5.0  # for a halt checker to say something; silence is a halt
 
+# --- models asked over HTTP ------------------------------------------------
+SERVER_PROBE: Final = 0.1  # for a model server of this machine to show itself
+SERVER_PROBE_BYTES: Final = 256 * KIB
+MODEL_CONNECT: Final = 10.0
+MODEL_ANSWER_BYTES: Final = 16 * MIB  # longer is no answer but a broken server
+MODEL_ERROR_CHARS: Final = 500  # of what a server says of itself
+
 # --- journal ---------------------------------------------------------------
 JOURNAL_BUSY: Final = 8.0  # for another process to let go of the journal
 JOURNAL_CHECKED_BYTES: Final = 32 * MIB  # a bigger one is checked as it is read
