@@ -25,8 +25,9 @@ def attempt_of(
         first_look=route.first_look,
         deadline_at=job.deadline_at,
         deadline_failure=None if job.deadline_at == inf else too_late(job),
-        judges_stderr=spec.output == "text",
+        judges_stderr=not spec.is_structured,
         silent_until_done=spec.silent_until_done,
+        structured=spec if spec.is_structured else None,
         observer=observer,
         looks=fleet.first_looks,
     )
@@ -47,6 +48,7 @@ def request_of(
         agent=job.agent,
         tool=route.spec,
         model=route.model,
+        profile=route.profile if job.agent else None,
         cwd=task.cwd,
         env=task.env,
         task_id=task.task_id,

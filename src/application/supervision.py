@@ -15,7 +15,9 @@ from attrs import define, field
 from muster.application.first_looks import FirstLooks
 from muster.application.last_words import LastWords
 from muster.application.observer import Observer
+from muster.application.output_lines import OutputLines
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
+from muster.application.stream_reports import StreamReports
 from muster.application.verdicts import STRAY, failure_of, timed_out
 from muster.domain import health, presets
 from muster.domain.errors import AgentInvocationError
@@ -25,20 +27,15 @@ from muster.domain.events import (
     AgentExited,
     AgentStarted,
     OutputReceived,
-    RateLimited,
-    RetryAnnounced,
-    SessionStarted,
-    TextProduced,
-    ToolCallClosed,
+    TerminalRecordSeen,
     ToolCallOpened,
-    UsageReported,
 )
 from muster.domain.health import SilenceWarning
-from muster.domain.lines import LineSplitter
 from muster.domain.outcome import Failure, FailureCause, Usage
 from muster.domain.spawn_policy import SpawnPolicy
 from muster.domain.task import AgentOutput, AgentRequest
-from muster.domain.timeouts import AttemptDeadline
+from muster.domain.timeouts import AttemptDeadline, latest
+from muster.domain.tool import ToolSpec
 
 _NO_ROOM_HERE = (FailureCause.OUT_OF_MEMORY, FailureCause.DISK_FULL)
 
@@ -48,7 +45,9 @@ class Attempt:
     """One attempt: what is known of it while it runs, and what became of it.
 
     After `run`, ``output`` is the answer or ``failure`` says why there is none;
-    ``early`` says that muster ended it. `trip` ends it from outside.
+    ``early`` says that muster ended it. `trip` ends it from outside. ``structured`` is
+    the tool whose stdout is read record by record: there bytes alone are no progress.
+    ``strict_model`` is the only model that may answer.
     """
 
     policy: SpawnPolicy
@@ -57,6 +56,8 @@ class Attempt:
     deadline_failure: Failure | None = None
     judges_stderr: bool = True
     silent_until_done: bool = False
+    structured: ToolSpec | None = None
+    strict_model: str | None = None
     observer: Observer | None = None
     looks: FirstLooks | None = None
     output: AgentOutput | None = None
@@ -65,8 +66,6 @@ class Attempt:
     early: bool = False
     duration: float = 0.0
     ended_at: float = 0.0
-    session_id: str | None = None
-    usage: Usage | None = None
     events: int = 0
     stdout_bytes: int = 0
     total_bytes: int = 0
@@ -82,8 +81,8 @@ class Attempt:
     _health: health.Health | None = None
     _started: AgentStarted | None = None
     _spared_until: float = 0.0
-    _calls: set[str] | None = None
-    _lines: LineSplitter | None = None
+    _stream: StreamReports | None = None
+    _lines: OutputLines | None = None
     _last_words: LastWords | None = None
     _loop: asyncio.AbstractEventLoop = field(init=False)
     _task: "asyncio.Task[object]" = field(init=False)
@@ -112,8 +111,6 @@ class Attempt:
         self.duration = self.ended_at - self._started_at
         if self.output is None:
             self.early = self.failure is self._verdict
-        elif self.output.usage is not None:
-            self.usage = self.output.usage
         return self
 
     def _take_in(self, error: Exception) -> None:
@@ -134,8 +131,26 @@ class Attempt:
             self.looks.remove(self)
         if self._timer is not None:
             self._timer.cancel()
-        if self._last_words is not None:
-            self._last_words.close()
+        for each in (self._last_words, self._stream):
+            if each is not None:
+                each.close()
+
+    @property
+    def session_id(self) -> str | None:
+        """By which name the tool can continue the conversation."""
+        return self._stream.session_id if self._stream else None
+
+    @property
+    def usage(self) -> Usage | None:
+        """What it has used so far, as far as that is known."""
+        if self.output is not None and self.output.usage is not None:
+            return self.output.usage
+        return self._stream.usage if self._stream else None
+
+    @property
+    def served_models(self) -> tuple[str, ...]:
+        """The models that answered, by the tool's own account."""
+        return self._stream.served_models if self._stream else ()
 
     @property
     def extended(self) -> bool:
@@ -177,8 +192,9 @@ class Attempt:
             self._heard(event)  # type: ignore[arg-type]
         elif kind is AgentEnded:
             self.ended = event  # type: ignore[assignment]
-            if self._lines is not None:
-                self._flush(self._lines)
+            for each in (self._lines, self._stream):
+                if each is not None:
+                    each.flush()
         elif kind is AgentStarted:
             self._started = event  # type: ignore[assignment]
         elif kind is AgentExited:
@@ -254,6 +270,8 @@ class Attempt:
 
     def _arm_judges(self) -> AttemptDeadline:
         timeout = self.policy.timeout
+        if self.structured is not None and self.structured.silent_turns:
+            timeout = timeout.between_turns()
         termination = self.policy.termination
         if termination.enabled and not self.silent_until_done:
             self._health = health.Health(timeout, termination.stall, self._started_at)
@@ -276,6 +294,8 @@ class Attempt:
             return self.deadline_failure
         # A tool that is silent until it is done can't ask for more time by talking.
         heard_at = deadline.due if self.silent_until_done else self._heard_at
+        if self._stream is not None:
+            heard_at = latest(heard_at, self._stream.talked_at(now))
         if not deadline.reached(now, heard_at):
             return None
         return timed_out(deadline.allowed, now - self._started_at)
@@ -286,10 +306,10 @@ class Attempt:
             return None
         verdict = silence.look(
             now,
-            heard_at=self._heard_at,
+            heard_at=self._signed_at(),
             total_bytes=self.total_bytes,
             vitals=self._vitals,
-            busy=bool(self._calls),
+            busy=self._stream is not None and self._stream.is_excused(now),
         )
         if isinstance(verdict, SilenceWarning):
             if self.observer:
@@ -308,33 +328,30 @@ class Attempt:
 
     def _heard(self, event: OutputReceived) -> None:
         size = len(event.data) if event.size is None else event.size
-        self._heard_at = self._loop.time()
         self.total_bytes += size
-        observer = self.observer
         if event.stream == "stdout":
             self.stdout_bytes += size
+        if self.structured is None:
+            self._took_in(event)
+        if self.observer:
+            self.observer.output(event.stream, self.total_bytes)
+
+    def _took_in(self, event: OutputReceived) -> None:
+        self._heard_at = self._loop.time()
+        if event.stream == "stdout":
             if self._last_words is not None:
                 self._last_words.gone_on(self._heard_at)
+            observer = self.observer
             if observer and observer.wants_output and event.data:
-                self._split(event.data)
+                if self._lines is None:
+                    self._lines = OutputLines(observer)
+                self._lines.feed(event.data)
         elif (
             self.judges_stderr
             and self.policy.termination.enabled
             and self._verdict is None
         ):
             self._remember(event.data)
-        if observer:
-            observer.output(event.stream, self.total_bytes)
-
-    def _split(self, data: bytes | memoryview) -> None:
-        if self._lines is None:
-            self._lines = LineSplitter()
-        for line in self._lines.feed(data):
-            self.observer.line(line)  # type: ignore[union-attr]
-
-    def _flush(self, lines: LineSplitter) -> None:
-        for line in lines.finish():
-            self.observer.line(line)  # type: ignore[union-attr]
 
     def _remember(self, data: bytes | memoryview) -> None:
         if self._last_words is None:
@@ -346,37 +363,32 @@ class Attempt:
     def _convict(self, failure: Failure) -> None:
         # Of an agent that is gone, the adapter will read the same words.
         if self._loop.time() >= self._spared_until:
-            self._trip(failure)
+            self.trip(failure)
 
     def _last_heard(self) -> float:
-        return self._started_at if self._heard_at is None else self._heard_at
+        signed_at = self._signed_at()
+        return self._started_at if signed_at is None else signed_at
 
-    # --- reports of structured streams ------------------------------------------
+    def _signed_at(self) -> float | None:
+        """When it last gave a sign of life: output, or progress in its stream."""
+        stream = self._stream
+        return latest(self._heard_at, stream.progress_at if stream else None)
 
     def _noted(self, event: AgentEvent) -> None:
-        if isinstance(event, UsageReported):
-            self.usage = event.usage
-        elif isinstance(event, SessionStarted):
-            self.session_id = event.session_id
-            if self.observer:
-                self.observer.session(event.session_id)
-        elif isinstance(event, ToolCallOpened | ToolCallClosed):
-            self._note_call(event)
-        elif isinstance(event, TextProduced):
-            self._heard_at = self._loop.time()
-        elif self.observer and isinstance(event, RateLimited):
-            self.observer.rate_limited(event)
-        elif self.observer and isinstance(event, RetryAnnounced):
-            self.observer.retrying(event)
-
-    def _note_call(self, event: ToolCallOpened | ToolCallClosed) -> None:
-        calls = self._calls or set()
-        if isinstance(event, ToolCallOpened):
-            self._calls = calls | {event.call_id}
+        stream = self._stream
+        if stream is None:
+            tool, only = self.structured, self.strict_model
+            stream = self._stream = StreamReports(
+                self._loop, self.policy, self.observer, self._convict, tool, only
+            )
+        stream.note(event)
+        if isinstance(event, TerminalRecordSeen):
+            # The adapter ends a process that lingers, and has the answer.
+            late = presets.LATE_EXIT_GRACE + self._longest_drain()
+            self._spared_until = self._loop.time() + late
+        elif isinstance(event, ToolCallOpened):
             # Whoever checks the answer of an agent that is gone has limits again.
             self._spared_until = 0.0
-        else:
-            self._calls = calls - {event.call_id}
 
     # --- the end ----------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, evolve, field, frozen
 
 from muster.domain import backoff, presets
 from muster.domain.errors import UnknownPresetError
@@ -105,6 +105,13 @@ class TimeoutPolicy:
     def hard_limit(self) -> float:
         """The longest that one attempt can last."""
         return self.timeout if self.mode == "fixed" else self.max_timeout
+
+    def between_turns(self) -> "TimeoutPolicy":
+        """The same for who is as silent in every turn as before the first output."""
+        silence, first = self.no_activity_timeout, self.first_output_timeout
+        if silence is None or first is None:
+            return evolve(self, no_activity_timeout=None)
+        return evolve(self, no_activity_timeout=max(silence, first))
 
 
 @frozen

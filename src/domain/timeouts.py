@@ -58,3 +58,8 @@ class AttemptDeadline:
             and self.due - last_output_at <= policy.extension_threshold
             and self._allowed < policy.max_timeout
         )
+
+
+def latest(a: float | None, b: float | None) -> float | None:
+    """The later of two moments, either of which may not have come."""
+    return b if a is None else a if b is None else max(a, b)

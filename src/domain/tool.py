@@ -32,10 +32,14 @@ class ToolSpec:
     ``shell`` runs ``command`` (one string) by ``/bin/sh -c``. The prompt of a tool
     that ``interprets`` is a program: nothing is put before it, and what its
     programs meet says nothing of a common backend.
+
+    A tool of another ``adapter`` has no command: ``base_url`` says where its model is
+    served, ``model`` which one is meant when nobody names one, ``api_key_env`` which
+    variable holds the key. ``options`` are for the adapter alone.
     """
 
     name: str
-    command: tuple[str, ...] = field(converter=_words)
+    command: tuple[str, ...] = field(default=(), converter=_words)
     prompt: PromptChannel = "stdin"
     agent_args: tuple[str, ...] = field(default=(), converter=_words)
     model_args: tuple[str, ...] = field(default=(), converter=_words)
@@ -52,6 +56,12 @@ class ToolSpec:
     shell: bool = False
     requires_output: bool = False
     is_agent: bool = False
+    silent_turns: bool = False
+    memory_mib: int | None = None
+    min_version: str = ""
+    agent_files: tuple[str, ...] = field(default=(), converter=_words)
+    known_agents: tuple[str, ...] = field(default=(), converter=_words)
+    start_spacing: float = 0.0
     interprets: bool = False
     adapter: str = "local_process"
     version_args: tuple[str, ...] = field(default=("--version",), converter=_words)
@@ -59,6 +69,15 @@ class ToolSpec:
     login_env: tuple[str, ...] = field(default=(), converter=_words)
     login_hint: str = ""
     install_hint: str = ""
+    base_url: str | None = None
+    model: str | None = None
+    api_key_env: str | None = None
+    options: Mapping[str, Any] = field(factory=dict, converter=dict)
+
+    @property
+    def is_structured(self) -> bool:
+        """Whether its stdout is a stream of records."""
+        return self.output != "text"
 
     def argv(self, **values: str | None) -> tuple[str, ...]:
         """The whole command line; groups whose value is None are left out."""

@@ -1,7 +1,7 @@
 """Runs any program as an agent: a local process, its family contained, its pipes read."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from muster.application.ports.agent_orchestrator import Capabilities, Report
 from muster.domain import presets
@@ -9,6 +9,7 @@ from muster.domain.classification import judge_exit
 from muster.domain.errors import AgentInvocationError
 from muster.domain.events import AgentEnded
 from muster.domain.outcome import Failure, FailureCause
+from muster.domain.stream_outcome import judge_stream
 from muster.domain.task import AgentOutput, AgentRequest
 from muster.domain.tool import ToolSpec
 from muster.infrastructure.adapters.local_process.child import (
@@ -31,7 +32,9 @@ from muster.infrastructure.adapters.local_process.launching import (
 from muster.infrastructure.adapters.local_process.oom_kills import OomKills
 from muster.infrastructure.adapters.local_process.running import Run
 from muster.infrastructure.adapters.local_process.spool import Spools
+from muster.infrastructure.adapters.local_process.stream_formats import parser_for
 from muster.infrastructure.adapters.local_process.streams import Scratch
+from muster.infrastructure.clock import SystemClock
 
 _KILLED = (-9, 128 + 9)  # by SIGKILL, the leader or what a shell waited for
 
@@ -49,6 +52,7 @@ class LocalProcessOrchestrator:
         *,
         environ: Mapping[str, str],
         executables: Executables | None = None,
+        epoch: Callable[[], float] | None = None,
     ) -> None:
         self.capabilities = Capabilities("local_process", isolates_processes=True)
         self._containment = containment
@@ -60,6 +64,7 @@ class LocalProcessOrchestrator:
         self._scratch = Scratch()
         self._turns = asyncio.Semaphore(presets.STARTS_AT_ONCE)
         self._oom_kills = OomKills()
+        self._epoch = epoch or SystemClock().epoch
 
     async def invoke(self, request: AgentRequest, report: Report) -> AgentOutput:
         """See `AgentOrchestrator`. Reported chunks are valid only during the call."""
@@ -70,6 +75,8 @@ class LocalProcessOrchestrator:
             output_path=request.output_path,
             grace=request.grace,
         )
+        if request.tool is not None:
+            run.parser = parser_for(request.tool.output, run.read, epoch=self._epoch)
         started_at = asyncio.get_running_loop().time()
         try:
             # Before anything is opened: a thousand that wait hold no pipes, and no
@@ -77,6 +84,8 @@ class LocalProcessOrchestrator:
             async with self._turns:
                 run.started(await self._start(run, request))
             await run.done
+            if run.outstayed:
+                await run.stop()
         except RequestRejectedError as error:
             ended = await run.finish()
             report(ended)
@@ -91,13 +100,14 @@ class LocalProcessOrchestrator:
         report(ended)
         if run.interrupted is not None:
             raise run.interrupted
-        failure = self._failure_of(request.tool, ended, started_at, lost=run.gone.lost)
+        failure = self._failure_of(request.tool, run, ended, started_at)
         if failure is not None:
             raise AgentInvocationError(request.agent_id, failure, ended)
         return AgentOutput(
             content=ended.output,
             agent_id=request.agent_id,
             request_id=request.request_id,
+            usage=run.outcome.usage if run.outcome else None,
         )
 
     async def aclose(self) -> None:
@@ -150,12 +160,22 @@ class LocalProcessOrchestrator:
             run.close_theirs()
 
     def _failure_of(
-        self, spec: ToolSpec | None, ended: AgentEnded, started_at: float, *, lost: bool
+        self, spec: ToolSpec | None, run: Run, ended: AgentEnded, started_at: float
     ) -> Failure | None:
         name = spec.name if spec else None
-        if lost:
+        if run.gone.lost and not run.outstayed:
             message = f"the keeper of '{name}' was killed, and the agent with it"
             return Failure(FailureCause.KILLED, message)
+        if run.outcome is not None:
+            return judge_stream(
+                run.outcome,
+                exit_code=ended.exit_code,
+                stderr=ended.stderr[-presets.JUDGED_TAIL_BYTES :],
+                tool=name,
+                stopped=run.outstayed,
+                oom_killed=self._was_oom_killed(ended, started_at),
+                now_epoch=self._epoch(),
+            )
         if ended.exit_code != 0:
             return judge_exit(
                 ended.exit_code,

@@ -13,14 +13,21 @@ from muster.domain.events import (
     AgentExited,
     AgentStarted,
     OutputReceived,
+    TerminalRecordSeen,
+    TextProduced,
+    ToolCallOpened,
 )
-from muster.infrastructure.adapters.local_process.capture import Captured
+from muster.domain.stream_outcome import StreamOutcome
+from muster.infrastructure.adapters.local_process.capture import Capture, Captured
 from muster.infrastructure.adapters.local_process.child import Child, Gone
 from muster.infrastructure.adapters.local_process.following import (
     FileFollower,
     FollowedFile,
 )
 from muster.infrastructure.adapters.local_process.spool import SpoolFile, Spools
+from muster.infrastructure.adapters.local_process.stream_formats.parser import (
+    StreamParser,
+)
 from muster.infrastructure.adapters.local_process.streams import (
     PipeReader,
     PromptFeeder,
@@ -40,7 +47,9 @@ class Run:
     """The streams of one child, and when it is over.
 
     It is over when the family is gone and both streams are at their end, or
-    `presets.DRAIN` after the leader's exit where somebody still holds them.
+    `presets.DRAIN` after the leader's exit where somebody still holds them. With a
+    ``parser``, a process that lingers behind its terminal record is waited for no
+    longer, which ``outstayed`` says: it has to be stopped.
     """
 
     # What is kept here, and by closures, is kept for every agent that runs.
@@ -49,6 +58,7 @@ class Run:
         "_feeder",
         "_followed",
         "_grace",
+        "_lingers",
         "_loop",
         "_output_path",
         "_report",
@@ -60,6 +70,9 @@ class Run:
         "clean_up",
         "done",
         "interrupted",
+        "outcome",
+        "outstayed",
+        "parser",
     )
 
     def __init__(
@@ -86,6 +99,10 @@ class Run:
         self.done: asyncio.Future[None] = self._loop.create_future()
         self.interrupted: asyncio.CancelledError | None = None
         self.clean_up: Callable[[], None] | None = None  # called by `finish`
+        self.parser: StreamParser | None = None
+        self.outcome: StreamOutcome | None = None  # known after `finish`
+        self.outstayed = False
+        self._lingers: asyncio.TimerHandle | None = None
 
     def open(self, prompt: bytes) -> tuple[int, int, int]:
         """The child's stdin, stdout and stderr. Raises OSError; `finish` cleans up."""
@@ -130,8 +147,9 @@ class Run:
         meanwhile is kept in `interrupted`: the end is reported before it is raised.
         """
         self.close_theirs()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._lingers):
+            if timer is not None:
+                timer.cancel()
         if self._feeder is not None:
             self._feeder.close()
         if self.clean_up is not None:
@@ -140,10 +158,13 @@ class Run:
         for source in self._sources:
             source.close()
             captured.append(source.capture.finish())
-        if self._followed is not None:
-            self._followed.release()
         captured += [Captured()] * (2 - len(captured))
         stdout, stderr = captured
+        if self.parser is not None:
+            self.outcome = self.parser.finish()
+            stdout = self._answer(self.outcome)
+        if self._followed is not None:
+            self._followed.release()
         output, errors = await self._text(stdout), await self._text(stderr)
         return self._ended(stdout, stderr, output, errors)
 
@@ -155,6 +176,16 @@ class Run:
             return Gone()
         settled = _result(child.gone)
         return Gone(unkillable=(child.pid,)) if settled is None else settled
+
+    def _answer(self, outcome: StreamOutcome) -> Captured:
+        # The answer takes the place of the stream that carried it, in memory and on
+        # disk. Without one, what the tool has printed besides says what went wrong.
+        if self._followed is not None:
+            self._followed.capture.give_up()
+        text = outcome.text or outcome.unread
+        capture = Capture(lambda: self.open_spool("stdout"))
+        capture.add(text.encode(errors="replace"))
+        return capture.finish()
 
     async def _text(self, captured: Captured) -> str:
         pieces: list[str] = []
@@ -175,11 +206,14 @@ class Run:
             exit_code=_result(self._child.exited) if self._child else None,
             output=output,
             stderr=errors,
-            truncated=stdout.truncated or stderr.truncated,
+            truncated=stdout.truncated or stderr.truncated or self._is_cut(),
             output_path=stdout.path or stderr.path,
             leftovers=gone.leftovers,
             unkillable=gone.unkillable,
         )
+
+    def _is_cut(self) -> bool:
+        return self.outcome is not None and self.outcome.truncated
 
     def _open_stdout(self) -> int:
         ours, theirs = os.pipe()
@@ -195,7 +229,8 @@ class Run:
 
     def _follow(self) -> bool:
         try:
-            file = FollowedFile(self._spools.path(self._output_path, ".out"))
+            suffix = ".out" if self.parser is None else ".raw"
+            file = FollowedFile(self._spools.path(self._output_path, suffix))
         except OSError:
             # A narrow pipe is better than no agent.
             return False
@@ -211,7 +246,12 @@ class Run:
         return theirs
 
     def _read_pipe(self, ours: int, stream: str, *, wide: bool = False) -> None:
-        self._sources.append(PipeReader(ours, stream, self, self._scratch, wide=wide))
+        capture = None
+        if self.parser is not None and stream == "stdout":
+            capture = Capture(lambda: None, presets.JUDGED_TAIL_BYTES)
+        self._sources.append(
+            PipeReader(ours, stream, self, self._scratch, wide=wide, capture=capture)
+        )
 
     def open_spool(self, stream: str) -> SpoolFile | None:
         """See `Listener`."""
@@ -224,6 +264,33 @@ class Run:
     def heard(self, stream: str, chunk: memoryview) -> None:
         """See `Listener`."""
         self._tell(OutputReceived(stream, chunk))
+        if self.parser is not None and stream == "stdout":
+            self.parser.feed(chunk)
+
+    def read(self, event: AgentEvent) -> None:
+        """What the parser reads out of the stream."""
+        kind = type(event)
+        if kind is TerminalRecordSeen:
+            good = event.success  # type: ignore[union-attr]
+            grace = presets.LATE_EXIT_GRACE if good else presets.LATE_FAILURE_GRACE
+            self._wait_for_exit(grace)
+        elif self._lingers is not None and kind in (TextProduced, ToolCallOpened):
+            # It was not its last turn.
+            self._wait_for_exit(presets.LATE_EXIT_GRACE)
+        self._tell(event)
+
+    def _wait_for_exit(self, grace: float) -> None:
+        if self._lingers is not None:
+            self._lingers.cancel()
+        if not self.done.done():
+            self._lingers = self._loop.call_later(grace, self._has_outstayed)
+
+    def _has_outstayed(self) -> None:
+        child = self._child
+        if self.done.done() or (child is not None and child.exited.done()):
+            return
+        self.outstayed = True
+        self.done.set_result(None)
 
     def _tell(self, event: AgentEvent) -> None:
         try:

@@ -87,6 +87,7 @@ class PipeReader:
         scratch: Scratch,
         *,
         wide: bool = False,
+        capture: Capture | None = None,
     ) -> None:
         os.set_blocking(fd, False)
         self._wide = wide
@@ -94,7 +95,7 @@ class PipeReader:
         self._stream = stream
         self._listener = listener
         self._scratch = scratch
-        self._capture: Capture | None = None
+        self._capture = capture
         self.at_end = False
 
     @property

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Final
 
+from muster.domain.errors import ConfigError
 from muster.infrastructure.adapters.local_process.stream_formats.parser import (
     Report,
     StreamParser,
@@ -24,9 +25,15 @@ OUTPUTS: Final = (TEXT, *_CLASSES)
 def parser_for(
     output: str, report: Report, *, epoch: Callable[[], float] | None = None
 ) -> StreamParser | None:
-    """Who reads the stdout of a tool with this ``output``; None for plain text."""
+    """Who reads the stdout of a tool with this ``output``; None for plain text.
+
+    Raises `ConfigError`.
+    """
     if output == TEXT:
         return None
+    if output not in _CLASSES:
+        problem = f"output '{output}' is no format; there are {', '.join(OUTPUTS)}"
+        raise ConfigError(problem)
     module, name = _CLASSES[output].split(":")
     found: type[StreamParser] = getattr(import_module(f"{__name__}.{module}"), name)
     return found(report, epoch=epoch)

@@ -30,7 +30,7 @@ def at(record: Any, *path: str | int) -> Any:
     """What stands at ``path``, or None."""
     for key in path:
         if isinstance(record, Mapping):
-            record = record.get(key)  # type: ignore[call-overload]
+            record = record.get(key)
         elif isinstance(record, list) and isinstance(key, int):
             record = record[key] if -len(record) <= key < len(record) else None
         else:
