@@ -67,7 +67,8 @@ class GeminiStream(StreamParser):
         if text_at(record, "status") == "success" and not at(record, "error"):
             self.ended(success=True)
             return
-        self.ended(success=False, fields=error_fields(record.get("error")))
+        error = record.get("error")
+        self.ended(success=False, fields=error_fields(error) if error else None)
 
     def _used(self, stats: Mapping[str, object]) -> None:
         for name in mapping_at(stats, "models"):

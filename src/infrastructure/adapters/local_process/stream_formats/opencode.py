@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from muster.domain.outcome import Usage
+from muster.domain.structured_error import ErrorFields
 from muster.infrastructure.adapters.local_process.stream_formats.fields import (
     at,
     count_at,
@@ -25,6 +26,7 @@ from muster.infrastructure.adapters.local_process.stream_formats.record_lines im
     Record,
 )
 
+_OVER: Final = frozenset(("stop", "length"))
 _MORE_TO_COME: Final = frozenset(("tool-calls", "tool_calls", "unknown", ""))
 _REFUSED: Final = ("rejected permission", "permission to use", "denied permission",
                    "prevents you from using")  # fmt: skip
@@ -83,16 +85,16 @@ class OpencodeStream(StreamParser):
         part = mapping_at(record, "part")
         self._add(part)
         reason = text_at(part, "reason")
-        if reason == "stop":
+        if reason in _OVER:
             self.progress()
-            self._failure = None
+            # Cut at the model's own limit, it is an answer still.
+            self._is_cut = self._is_cut or reason == "length"
             self._complete = self._success = True
         elif reason in _MORE_TO_COME:
             self.progress()
         else:
-            # "length", "content-filter": the answer is not what was asked for.
             words = f"the step finished for the reason {reason}"
-            self.failed(error_fields(words, codes=(reason.replace("-", "_"),)))
+            self.failed(ErrorFields(words, codes=(reason.replace("-", "_"),)))
             self._complete, self._success = True, False
 
     def _error(self, record: Record) -> None:
