@@ -21,6 +21,7 @@ class Phase(StrEnum):
     VOTE = "vote"
 
 
+AGAIN: Final = "again"
 # By the number of rounds: what is left out first where there are few.
 _OPENINGS: Final = (
     (),
@@ -84,8 +85,12 @@ class Council:
         factory=lambda: Quorum.of(presets.COUNCIL_QUORUM), converter=_quorum
     )
     max_rounds: int = presets.COUNCIL_ROUNDS
+    _seats: Mapping[str, int] = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
+        names = [each.name for each in self.members]
+        seats = {name: seat for seat, name in enumerate(names)}
+        object.__setattr__(self, "_seats", seats)
         problem = self._problem()
         if problem is not None:
             raise ValueError(problem)
@@ -100,6 +105,18 @@ class Council:
         """The rounds before the first vote."""
         return _OPENINGS[min(self.max_rounds, len(_OPENINGS)) - 1]
 
+    def question_id(self, number: int, name: str, *, again: bool = False) -> str:
+        """What a member is asked in a round, named: ``4-vote-alice``."""
+        label = AGAIN if again else self.phase(number).value
+        return f"{number}-{label}-{name}"
+
+    def place(self, number: int, name: str, *, again: bool = False) -> int:
+        """Where that question stands in the order of asking, from 0."""
+        # A vote has a second place for those who are asked again.
+        votes_before = max(0, number - len(self.opening) - 1)
+        step = number - 1 + votes_before + again
+        return step * len(self.members) + self._seats[name]
+
     @property
     def needed(self) -> int:
         """How many members must be present."""
@@ -107,7 +124,9 @@ class Council:
 
     def _problem(self) -> str | None:
         names = [each.name for each in self.members]
-        twice = next((each for each in names if names.count(each) > 1), None)
+        twice = None
+        if len(self._seats) < len(names):
+            twice = next(each for each in names if names.count(each) > 1)
         folded = [each.casefold() for each in self.choices]
         checks: Mapping[str, bool] = {
             "a council needs a topic": not self.topic.strip(),
@@ -130,9 +149,8 @@ class Council:
 
     def member(self, name: str) -> Member:
         """The member of that name. Raises `ValueError` when there is none."""
-        for each in self.members:
-            if each.name == name:
-                return each
+        if name in self._seats:
+            return self.members[self._seats[name]]
         known = [each.name for each in self.members]
         problem = f"the council has no member '{name}'{did_you_mean(name, known)}"
         raise ValueError(problem)

@@ -129,7 +129,7 @@ class Verdict:
 def conclude(council: Council, poll: Poll, number: int) -> Verdict | None:
     """The verdict after the vote in that round; None asks for another vote."""
     if poll.present < council.needed:
-        return no_quorum(council, poll, number)
+        return no_quorum(council, poll, number, poll.present)
     tally = poll.tally(council)
     cast = len(poll.votes)
     for choice, votes in tally.items():
@@ -142,10 +142,10 @@ def conclude(council: Council, poll: Poll, number: int) -> Verdict | None:
     return Verdict(Outcome.DEADLOCK, None, tally, poll, number, reason)
 
 
-def no_quorum(council: Council, poll: Poll, number: int) -> Verdict:
+def no_quorum(council: Council, poll: Poll, number: int, present: int) -> Verdict:
     """Too few were present in that round to go on."""
     reason = (
-        f"{poll.present} of {len(council.members)} members were present in round "
+        f"{present} of {len(council.members)} members were present in round "
         f"{number}, and the quorum is {council.needed}"
     )
     tally = poll.tally(council)
