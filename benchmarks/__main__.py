@@ -27,6 +27,8 @@ NAMES: Final = (
     "reading",
     "engine",
     "classification",
+    "makespan",
+    "scheduling",
     "journal",
     "survivors",
     "kill_resume",
