@@ -8,7 +8,8 @@ from contextvars import Context, copy_context
 from attrs import define, evolve, field
 
 from muster.application.first_looks import FirstLooks, first_look_after
-from muster.application.halting import wait_until_halted, why_halted
+from muster.application.fleet_context import Stoppable
+from muster.application.halting import halted, wait_until_halted, why_halted
 from muster.application.ports.agent_orchestrator import (
     AgentOrchestrator,
     Capabilities,
@@ -58,6 +59,7 @@ class Terms:
     listener: Listener
     witness: Witness | None
     looks: FirstLooks
+    active: set[Stoppable]
 
 
 @define(eq=False)
@@ -75,18 +77,19 @@ class _Invocation:
 class ConcurrentBatch:
     """Runs once. ``ends`` has an output or a failure for each request, in their order.
 
-    `halt` may be called at any time: nothing more is started, what runs is ended.
+    `halt`, `drain` and `stop` may be called at any time.
     """
 
     terms: Terms
     batch_id: str
     requests: Sequence[AgentRequest]
-    halt_reason: str | None = None
+    halt_reason: str | None = field(default=None, init=False)
     ends: list[AgentOutput | AgentFailure | None] = field(init=False)
     _pending: deque[_Invocation] = field(init=False)
     _running: dict[int, _Invocation] = field(factory=dict, init=False)
     _held: set[str] = field(factory=set, init=False)
     _left: int = field(init=False)
+    _stopped: Failure | None = field(default=None, init=False)
     _is_over: "asyncio.Future[None]" = field(init=False)
     _group: asyncio.TaskGroup = field(init=False)
     _context: Context = field(init=False)
@@ -120,6 +123,7 @@ class ConcurrentBatch:
         """
         self._is_over = asyncio.get_running_loop().create_future()
         self._context = copy_context()
+        self.terms.active.add(self)
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
@@ -128,19 +132,28 @@ class ConcurrentBatch:
             # Tasks are no matter of the caller's: it shall meet the error itself.
             raise errors.exceptions[0] from None
         finally:
+            self.terms.active.discard(self)
             # A task that is cancelled before its first step never frees its slot.
             self.terms.pool.release_batch(tuple(self._held))
 
     def halt(self, reason: str) -> None:
         """Starts nothing more, ends what runs; who has no answer is ``halted``."""
-        if self.halt_reason is not None:
-            return
-        self.halt_reason = reason
+        if self.halt_reason is None:
+            self.halt_reason = reason
+            self.stop(halted(reason))
+
+    def drain(self, failure: Failure) -> None:
+        """Starts nothing more: who waits ends with ``failure``, the others go on."""
+        if self._stopped is None:
+            self._stopped = failure
         self.terms.pool.leave(self._take)
-        failure = _halted(reason)
         while self._pending:
             self._fail(self._pending.popleft(), failure)
-        for each in self._running.values():
+
+    def stop(self, failure: Failure) -> None:
+        """Drains, and ends what runs with the grace of its request."""
+        self.drain(failure)
+        for each in tuple(self._running.values()):
             if each.attempt is not None:
                 each.attempt.trip(failure)
 
@@ -164,7 +177,7 @@ class ConcurrentBatch:
         pool = self.terms.pool
         unwatch = self._watch()
         try:
-            if self._left and self.halt_reason is None:
+            if self._pending:
                 pool.join(self._take)
                 if self.terms.queues:
                     pool.offer()
@@ -248,8 +261,8 @@ class ConcurrentBatch:
             return attempt
         _configure(attempt, request, terms.looks)
         invocation.attempt = attempt
-        if self.halt_reason is not None:
-            attempt.trip(_halted(self.halt_reason))
+        if self._stopped is not None:
+            attempt.trip(self._stopped)
         else:
             terms.listener(AgentInvoked(self.batch_id, invocation.request))
         await attempt.run(_Guarded(self, invocation), request)
@@ -327,8 +340,8 @@ class _Guarded:
         self._invocation.was_invoked = True
         try:
             return await terms.orchestrator.invoke(request, report)
-        except SystemHaltedError as halted:
-            self._batch.halt(halted.reason)
+        except SystemHaltedError as error:
+            self._batch.halt(error.reason)
             raise
 
     async def aclose(self) -> None:
@@ -336,15 +349,13 @@ class _Guarded:
 
 
 def _configure(attempt: Attempt, request: AgentRequest, looks: FirstLooks) -> None:
-    quiet = request.tool is not None and request.tool.silent_until_done
+    spec = request.tool
+    quiet = spec is not None and spec.silent_until_done
     attempt.silent_until_done = quiet
-    attempt.judges_stderr = request.tool is None or request.tool.output == "text"
     attempt.first_look = first_look_after(attempt.policy, silent_until_done=quiet)
     attempt.looks = looks
-
-
-def _halted(reason: str) -> Failure:
-    return Failure(FailureCause.HALTED, str(SystemHaltedError(reason)))
+    if spec is not None and spec.is_structured:
+        attempt.structured, attempt.judges_stderr = spec, False
 
 
 def _unprepared(error: Exception) -> Failure:

@@ -12,6 +12,7 @@ from muster.application.concurrent_batch import (
     Terms,
 )
 from muster.application.first_looks import FirstLooks
+from muster.application.fleet_context import Stoppable
 from muster.application.halting import why_halted
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
 from muster.application.ports.clock import Clock
@@ -30,6 +31,16 @@ from muster.domain.errors import (
 from muster.domain.pool import AgentPool
 from muster.domain.spawn_policy import SpawnPolicy, TimeoutPolicy, positive
 from muster.domain.task import AgentOutput, AgentRequest
+
+
+def time_to_think(limit: float) -> TimeoutPolicy:
+    """``limit`` seconds in all, and silence within them is no failure."""
+    return TimeoutPolicy(
+        mode="fixed",
+        timeout=limit,
+        first_output_timeout=None,
+        no_activity_timeout=None,
+    )
 
 
 def _pool(given: AgentPool | None) -> AgentPool:
@@ -64,7 +75,7 @@ class ConcurrentDeliberationService:
     otherwise it is an error. A ``witness`` records each answer before anybody sees it.
     ``prepare`` gets every request before its agent starts; what it raises is that
     agent's failure. ``listener`` is told who starts and how it ends; what it raises
-    goes to ``log_fault``.
+    goes to ``log_fault``. ``active`` holds the batches under way, which can be stopped.
 
     The orchestrator stays the caller's to close.
     """
@@ -84,6 +95,7 @@ class ConcurrentDeliberationService:
     prepare: Prepare = field(default=_as_it_is, kw_only=True)
     listener: Listener = field(default=_unheard, kw_only=True)
     log_fault: Callable[[str], object] = field(default=_unlogged, kw_only=True)
+    active: set[Stoppable] = field(factory=set, kw_only=True, repr=False)
     _terms: Terms = field(init=False, repr=False)
     _last: DeliberationMetrics = field(factory=DeliberationMetrics, init=False)
     _exhaustions: int = field(default=0, init=False)
@@ -106,6 +118,7 @@ class ConcurrentDeliberationService:
             listener=self._tell,
             witness=self.witness,
             looks=FirstLooks(),
+            active=self.active,
         )
 
     @property
@@ -190,27 +203,20 @@ class ConcurrentDeliberationService:
         )
 
     def _supervision(self) -> SpawnPolicy:
-        if self.policy is not None and self.agent_timeout is None:
+        if self.policy is None:
+            limit = self.agent_timeout or presets.AGENT_TIMEOUT
+            policy = SpawnPolicy.preset(presets.SPAWN_POLICY)
+            return evolve(policy, timeout=time_to_think(limit))
+        if self.agent_timeout is None:
             return self.policy
-        given = self.policy or SpawnPolicy.preset(presets.SPAWN_POLICY)
-        fixed = TimeoutPolicy(
-            mode="fixed",
-            timeout=self.agent_timeout or presets.AGENT_TIMEOUT,
-            first_output_timeout=self._own("first_output_timeout"),
-            no_activity_timeout=self._own("no_activity_timeout"),
-        )
-        return evolve(given, timeout=fixed)
+        limits = evolve(self.policy.timeout, mode="fixed", timeout=self.agent_timeout)
+        return evolve(self.policy, timeout=limits)
 
     def _tell(self, event: DeliberationEvent) -> None:
         try:
             self.listener(event)
         except Exception as error:  # noqa: BLE001 - a host's callback must not cost results
             self.log_fault(f"a listener raised {type(error).__name__}: {error}")
-
-    def _own(self, limit: str) -> float | None:
-        # The silence that a preset allows is that of programs. An agent of a council
-        # may think for as long as it may last.
-        return getattr(self.policy.timeout, limit) if self.policy else None
 
 
 def _sorted_out(

@@ -1,18 +1,21 @@
 """What every batch of one fleet shares. Two fleets share nothing of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from typing import Protocol, Self
 
 from attrs import define, field
 
 from muster.application.first_looks import FirstLooks
+from muster.application.halting import halted
 from muster.application.lanes import Lanes
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
 from muster.application.ports.agent_registry import AgentRegistry
 from muster.application.ports.attempt_log import AttemptLog
 from muster.application.ports.clock import Clock
 from muster.application.ports.event_sink import EventSink
+from muster.application.ports.halt_checker import HaltNotifier
 from muster.application.ports.inspector import Inspector
 from muster.application.ports.journal import Journal
 from muster.application.ports.randomness import Randomness
@@ -66,6 +69,7 @@ class FleetContext:
     metrics: RecoveryMetrics = field(factory=RecoveryMetrics)
     wants_output: bool = False
     inspector: Inspector | None = None
+    halt: HaltNotifier | None = None
     first_looks: FirstLooks = field(factory=FirstLooks, init=False)
     active: set[Stoppable] = field(factory=set, init=False)
     interruptions: list[str] = field(factory=list, init=False)
@@ -84,6 +88,22 @@ class FleetContext:
         run = copy(self)
         run.sink, run.wants_output = sink, True
         return run
+
+    @contextmanager
+    def working_on(self, batch: Stoppable) -> Iterator[None]:
+        """Meanwhile the batch is active, and a halt stops it."""
+
+        def obey(reason: str) -> None:
+            batch.stop(halted(reason))
+
+        self.active.add(batch)
+        unwatch = None if self.halt is None else self.halt.watch(obey)
+        try:
+            yield
+        finally:
+            if unwatch is not None:
+                unwatch()
+            self.active.discard(batch)
 
     def policy(self, policy: SpawnPolicy | str | None) -> SpawnPolicy:
         """The policy meant; `UnknownPresetError` lists the names that exist."""

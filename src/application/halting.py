@@ -4,8 +4,15 @@ import asyncio
 
 from muster.application.ports.halt_checker import HaltChecker
 from muster.domain import presets
+from muster.domain.outcome import Failure, FailureCause
 
 _UNNAMED = "no reason was given"
+
+
+def halted(reason: str) -> Failure:
+    """What becomes of those who are halted."""
+    text = f"{reason}; `muster resume-operations` lifts the halt"
+    return Failure(FailureCause.HALTED, text)
 
 
 async def why_halted(checker: HaltChecker) -> str | None:

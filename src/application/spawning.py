@@ -79,11 +79,8 @@ class Spawning:
         self._loop = asyncio.get_running_loop()
         workers = self.options.max_concurrent
         self._queue.draw_from(self._jobs(tasks))
-        self.fleet.active.add(self)
-        try:
+        with self.fleet.working_on(self):
             await work_off(self._queue, self._advance, workers)
-        finally:
-            self.fleet.active.discard(self)
         if self._error is not None:
             raise self._error
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 from dependency_injector import containers, providers
 
@@ -20,10 +19,13 @@ from muster.infrastructure.adapters.local_process.orchestrator import (
     LocalProcessOrchestrator,
 )
 from muster.infrastructure.adapters.local_process.tool_table import LocalToolRegistry
+from muster.infrastructure.adapters.openai_compatible.servers import ModelServers
 from muster.infrastructure.adapters.stub.orchestrator import AgentOrchestratorStub
 from muster.infrastructure.agent_profiles import AgentProfiles
 from muster.infrastructure.clock import SystemClock
+from muster.infrastructure.dual_channel_halt import DualChannelHaltChecker
 from muster.infrastructure.fault_log import FaultLog
+from muster.infrastructure.halt_file import NAME as HALT
 from muster.infrastructure.inspector import WorldInspector
 from muster.infrastructure.randomness import SystemRandomness
 from muster.infrastructure.settings import Settings
@@ -61,10 +63,26 @@ def _tools(
 ) -> GivenOrchestratorTools | LocalToolRegistry:
     if given is not None:
         return GivenOrchestratorTools(given)
-    tools: dict[str, Any] = {SIMULATION.name: SIMULATION, **settings.tools}
+    return known_tools(settings, environ, executables)
+
+
+def known_tools(
+    settings: Settings,
+    environ: Mapping[str, str],
+    executables: Executables | None = None,
+) -> LocalToolRegistry:
+    """The tools that a fleet with these settings knows."""
     return LocalToolRegistry(
-        tools, environ=environ, default=settings.tool, executables=executables
+        {SIMULATION.name: SIMULATION, **settings.tools},
+        environ=environ,
+        default=settings.tool,
+        executables=executables,
+        served=ModelServers(environ),
     )
+
+
+def _halt(settings: Settings) -> DualChannelHaltChecker:
+    return DualChannelHaltChecker(settings.home / HALT)
 
 
 def _breaker(settings: Settings, agents: AgentProfiles) -> CircuitBreaker:
@@ -85,6 +103,7 @@ def _context(  # noqa: PLR0917 - the container passes its parts by position
     breaker: CircuitBreaker,
     agents: AgentProfiles,
     faults: FaultLog,
+    halt: DualChannelHaltChecker,
 ) -> FleetContext:
     orchestrator_of = adapters.orchestrator_of
     return FleetContext(
@@ -105,6 +124,7 @@ def _context(  # noqa: PLR0917 - the container passes its parts by position
         },
         recovery=settings.recovery,
         inspector=WorldInspector(adapters.orchestrator_of),
+        halt=halt,
     )
 
 
@@ -134,6 +154,7 @@ class FleetContainer(containers.DeclarativeContainer):
         built_in=providers.Dict(
             local_process=local_process.provider, stub=stub.provider
         ),
+        environ=environ,
     )
     tools = providers.Singleton(
         _tools, settings, environ, executables, given_orchestrator
@@ -143,6 +164,7 @@ class FleetContainer(containers.DeclarativeContainer):
     lanes = providers.Singleton(Lanes, clock, gate)
     breaker = providers.Singleton(_breaker, settings, agents)
     faults = providers.Singleton(FaultLog, environ)
+    halt = providers.Singleton(_halt, settings)
     context = providers.Singleton(
         _context,
         settings,
@@ -155,5 +177,6 @@ class FleetContainer(containers.DeclarativeContainer):
         breaker,
         agents,
         faults,
+        halt,
     )
     fleet = providers.Singleton(FleetEngine, context)

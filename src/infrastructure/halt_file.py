@@ -14,11 +14,8 @@ from attrs import frozen
 
 from muster.domain import presets
 from muster.domain.terminal_text import strip_terminal
-from muster.infrastructure.durable_file import (
-    FOLDER_MODE,
-    sync_folders,
-    write_durably,
-)
+from muster.infrastructure.data_folder import make_home
+from muster.infrastructure.durable_file import sync_folders, write_durably
 
 NAME: Final = "halt"
 _LIFTED: Final = ".lifted"
@@ -49,7 +46,7 @@ class HaltFile:
 
     def pull(self, reason: str) -> None:
         """Halts; a halt that was there gets the new reason. Raises OSError."""
-        self.path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        make_home(self.path.parent)
         write_durably(self.path, f"{reason}\n".encode("utf-8", "replace"))
         sync_folders([self.path.parent])
 

@@ -3,18 +3,32 @@
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Literal, Self
 
-from attrs import define
+from attrs import define, evolve, field
 
+from muster.application.agent_routing import AgentRouter
+from muster.application.concurrent_batch import Listener
+from muster.application.concurrent_deliberation import (
+    ConcurrentDeliberationService,
+    time_to_think,
+)
 from muster.application.fleet import FleetEngine
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
+from muster.application.ports.witness import Witness
+from muster.domain import presets
 from muster.domain.errors import ConfigError
 from muster.domain.outcome import SpawnResult
 from muster.domain.plan import Plan
+from muster.domain.pool import AgentPool
 from muster.domain.run_report import RunReport
+from muster.domain.spawn_policy import SpawnPolicy
 from muster.domain.task import SpawnTask
+from muster.domain.tool import ToolSpec
 from muster.infrastructure.adapters.local_process.environment import depth
+from muster.infrastructure.dual_channel_halt import DualChannelHaltChecker
+from muster.infrastructure.run_store import new_run_id
 from muster.infrastructure.settings import Settings
 
 SettingsLike = Settings | Mapping[str, Any] | str | os.PathLike[str] | None
@@ -22,7 +36,14 @@ SettingsLike = Settings | Mapping[str, Any] | str | os.PathLike[str] | None
 
 @define(eq=False)
 class Fleet(FleetEngine):
-    """A fleet with everything it needs: ``async with Fleet.open() as fleet``."""
+    """A fleet with everything it needs: ``async with Fleet.open() as fleet``.
+
+    ``halt_checker.halt(reason)`` halts this fleet, `muster halt` all of its data folder.
+    """
+
+    home: Path = field(kw_only=True)
+    halt_checker: DualChannelHaltChecker = field(kw_only=True)
+    environ: Mapping[str, str] = field(kw_only=True, repr=False)
 
     @classmethod
     def open(
@@ -54,9 +75,75 @@ class Fleet(FleetEngine):
         container = FleetContainer(
             settings=found, environ=environ, given_orchestrator=orchestrator
         )
-        fleet = cls(container.context())
+        fleet = cls(
+            container.context(),
+            home=found.home,
+            halt_checker=container.halt(),
+            environ=environ,
+        )
         fleet.closing.push_async_callback(container.adapters().aclose)
         return fleet
+
+    def deliberation_service(
+        self,
+        *,
+        tool: str | ToolSpec | None = None,
+        model: str | None = None,
+        policy: SpawnPolicy | str | None = None,
+        agent_timeout: float | None = None,
+        pool: AgentPool | None = None,
+        on_exhausted: Literal["raise", "queue"] = "raise",
+        allow_duplicates: bool = False,
+        witness: Witness | bool = True,
+        listener: Listener | None = None,
+        run_id: str | None = None,
+    ) -> ConcurrentDeliberationService:
+        """Asks agents of this fleet's tools at once; obeys its halt.
+
+        ``tool`` and ``model`` are for requests that name none. What they answer is
+        recorded in the witness log of the data folder, as ``run_id`` (``witness=False``:
+        nowhere). The service ends with its fleet. Raises `JournalError`.
+        """
+        context = self.context
+        if policy is None:
+            limits = time_to_think(agent_timeout or presets.AGENT_TIMEOUT)
+            policy, agent_timeout = evolve(context.policy(None), timeout=limits), None
+        policy = context.policy(policy)
+        if run_id is None:
+            run_id = new_run_id(context.clock, context.randomness)
+        router = AgentRouter(context, policy, tool, model, run_id)
+        return ConcurrentDeliberationService(
+            router,
+            self.halt_checker,
+            pool,
+            clock=context.clock,
+            randomness=context.randomness,
+            agent_timeout=agent_timeout,
+            on_exhausted=on_exhausted,
+            allow_duplicates=allow_duplicates,
+            witness=self._witness(run_id) if witness is True else witness or None,
+            policy=policy,
+            prepare=router.prepare,
+            listener=listener or _unheard,
+            log_fault=context.log_fault,
+            active=context.active,
+        )
+
+    def _witness(self, run_id: str) -> Witness:
+        # SQLite is slow to import, and most fleets need none.
+        from muster.infrastructure.secrets import Redactor  # noqa: PLC0415
+        from muster.infrastructure.witness_log import WitnessLog  # noqa: PLC0415
+
+        redactor = Redactor(self.environ)
+        log = WitnessLog.open(
+            self.home, run_id, clock=self.context.clock, redactor=redactor
+        )
+        self.closing.push_async_callback(log.aclose)
+        return log
+
+
+def _unheard(event: object) -> None:
+    return
 
 
 @asynccontextmanager

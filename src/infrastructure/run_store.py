@@ -21,6 +21,7 @@ from muster.application.ports.clock import Clock
 from muster.application.ports.randomness import Randomness
 from muster.domain.errors import JournalError
 from muster.domain.outcome import SpawnResult
+from muster.infrastructure.data_folder import make_home
 from muster.infrastructure.durable_file import (
     FOLDER_MODE,
     sync_folders,
@@ -221,13 +222,8 @@ def _json(document: Any) -> bytes:
 
 def _new_folder(home: Path, clock: Clock, randomness: Randomness) -> Path:
     runs = home / RUNS
-    is_new = not home.exists()
-    # One by one: with `parents=True` the mode holds for the last folder only.
-    home.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    make_home(home)
     runs.mkdir(mode=FOLDER_MODE, exist_ok=True)
-    if is_new:
-        # What agents said must not be committed by accident.
-        (home / ".gitignore").write_text("*\n", "ascii")
     for _ in range(_TRIES):
         folder = runs / new_run_id(clock, randomness)
         try:

@@ -17,6 +17,7 @@ from muster.application.ports.clock import Clock
 from muster.domain import presets
 from muster.domain.errors import JournalError
 from muster.domain.witness import Head, Statement, WitnessRecord, head_of, link
+from muster.infrastructure.data_folder import make_home
 from muster.infrastructure.durable_file import FILE_MODE, FOLDER_MODE, sync_folders
 from muster.infrastructure.journal.database import refused
 from muster.infrastructure.journal.writer import Entry, GroupWriter
@@ -95,7 +96,8 @@ class WitnessLog:
         folder = home / FOLDER
         path = folder / NAME
         try:
-            folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            make_home(home)
+            folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
             connection = _connected(path, busy_seconds)
         except sqlite3.Error as exc:
             raise refused(exc, path) from exc
@@ -168,9 +170,7 @@ class WitnessLog:
         # After the commit: a head that is behind lies on the chain, one that is ahead
         # would accuse somebody of having removed what a power cut took.
         try:
-            os.pwrite(
-                self._head_file, b"%12d %b\n" % (head.count, head.digest.encode()), 0
-            )
+            _write_head(self._head_file, self.run_id, head)
         except OSError as exc:
             problem = f"the head of the witness log could not be kept: {exc.strerror}"
             raise JournalError(problem, str(self.path.parent)) from exc
@@ -223,7 +223,16 @@ def _connected(path: Path, busy_seconds: float) -> sqlite3.Connection:
 def _head_file(folder: Path, run_id: str) -> int:
     path = head_path(folder.parent, run_id)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(path, flags, FILE_MODE)
+    descriptor = os.open(path, flags, FILE_MODE)
+    if not os.fstat(descriptor).st_size:
+        _write_head(descriptor, run_id, Head())
+    return descriptor
+
+
+def _write_head(descriptor: int, run_id: str, head: Head) -> None:
+    # Always of one length: a shorter one would leave the end of the one before.
+    text = f"{head.count:12} {head.digest} {run_id}\n"
+    os.pwrite(descriptor, text.encode(), 0)
 
 
 def _nothing_more(batch: Sequence[Entry]) -> None:

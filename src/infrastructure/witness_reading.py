@@ -75,9 +75,9 @@ def witnessed_runs(home: Path) -> list[str]:
         except sqlite3.Error as exc:
             raise refused(exc, folder / NAME) from exc
     # A chain that was removed as a whole has left its head.
-    known = {head_path(home, run_id).name for run_id in found}
-    left = sorted(each.name for each in folder.glob(f"*{HEAD}"))
-    return [name[: -len(HEAD)] for name in left if name not in known] + found
+    heads = [_kept_head(each) for each in sorted(folder.glob(f"*{HEAD}"))]
+    left = [each[1] for each in heads if each is not None and each[0].count]
+    return [run_id for run_id in left if run_id not in found] + found
 
 
 class _Counted:
@@ -133,13 +133,14 @@ def _heads(connection: sqlite3.Connection, home: Path, run_id: str) -> list[Head
     except sqlite3.Error as exc:
         raise refused(exc, home / FOLDER / NAME) from exc
     kept = _kept_head(head_path(home, run_id))
-    return [*kept, Head(*found) if found else Head()]
+    return [*(kept[:1] if kept else ()), Head(*found) if found else Head()]
 
 
-def _kept_head(path: Path) -> list[Head]:
+def _kept_head(path: Path) -> tuple[Head, str] | None:
+    """A head in its second place, and whose it is."""
     # Missing or unreadable, it says nothing; the head in the database still does.
     try:
-        count, digest = path.read_bytes().decode().split()
-        return [Head(int(count), digest)]
+        count, digest, run_id = path.read_bytes().decode().split(maxsplit=2)
+        return Head(int(count), digest), run_id.strip()
     except (OSError, ValueError):
-        return []
+        return None

@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 from muster.application.fleet_context import FleetContext
 from muster.application.ports.event_sink import EventSink
 from muster.domain import presets
-from muster.domain.errors import JournalError, MusterError
+from muster.domain.errors import JournalError, MusterError, SystemHaltedError
 from muster.domain.fleet_events import FleetEvent
 from muster.domain.outcome import SpawnResult
 from muster.domain.plan import Plan, PlanTask
@@ -150,6 +150,9 @@ async def _execute(order: Order) -> Ended:
     settings = with_own(order.settings, order.plan)
     async with AsyncExitStack() as stack:
         fleet = await stack.enter_async_context(Fleet.open(settings))
+        reason = fleet.halt_checker.reason()
+        if reason is not None:
+            raise SystemHaltedError(reason)
         preflight.check(tasks, fleet.context)
         clock = SystemClock()
         journal = order.past.journal if order.past else _journal(order, settings)
