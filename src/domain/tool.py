@@ -33,6 +33,10 @@ class ToolSpec:
     that ``interprets`` is a program: nothing is put before it, and what its
     programs meet says nothing of a common backend.
 
+    For plain text and an exit code of 0: a success holds ``success_pattern``, and
+    nothing behind its last place fits one of ``failure_patterns`` (regular
+    expressions, ``^`` and ``$`` at line ends).
+
     A tool of another ``adapter`` has no command: ``base_url`` says where its model is
     served, ``model`` which one is meant when nobody names one, ``api_key_env`` which
     variable holds the key. ``options`` are for the adapter alone.
@@ -55,6 +59,8 @@ class ToolSpec:
     permissions: Permissions = "tool default"
     shell: bool = False
     requires_output: bool = False
+    success_pattern: str = ""
+    failure_patterns: tuple[str, ...] = field(default=(), converter=_words)
     is_agent: bool = False
     silent_turns: bool = False
     memory_mib: int | None = None

@@ -1,5 +1,6 @@
 """Tools as data: the built-in ones in ``tools/``, and tables of a user's settings."""
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
@@ -92,6 +93,19 @@ def _is_flag(value: object) -> bool:
     return isinstance(value, bool)
 
 
+def _is_pattern(value: object) -> bool:
+    try:
+        re.compile(value if isinstance(value, str) else "(")
+    except (re.error, OverflowError, RecursionError):
+        return False
+    return True
+
+
+def _are_patterns(value: object) -> bool:
+    words = [value] if isinstance(value, str) else value
+    return isinstance(words, Sequence) and all(map(_is_pattern, words))
+
+
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
@@ -118,6 +132,8 @@ _RULES: Mapping[str, _Rule] = {
     "adapter": _TEXT,
     "shell": _FLAG,
     "requires_output": _FLAG,
+    "success_pattern": (_is_pattern, "a regular expression"),
+    "failure_patterns": (_are_patterns, "a regular expression or a list of them"),
     "interprets": _FLAG,
     "is_agent": _FLAG,
     "version_args": _WORDS,
