@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 
 from muster.application.ports.agent_orchestrator import Capabilities, Report
 from muster.domain import presets
-from muster.domain.classification import judge_exit
 from muster.domain.errors import AgentInvocationError
 from muster.domain.events import AgentEnded
 from muster.domain.outcome import Failure, FailureCause
+from muster.domain.program_end import judge_program
 from muster.domain.stream_outcome import judge_stream
 from muster.domain.task import AgentOutput, AgentRequest
 from muster.domain.tool import ToolSpec
@@ -176,18 +176,12 @@ class LocalProcessOrchestrator:
                 oom_killed=self._was_oom_killed(ended, started_at),
                 now_epoch=self._epoch(),
             )
-        if ended.exit_code != 0:
-            return judge_exit(
-                ended.exit_code,
-                ended.stderr[-presets.JUDGED_TAIL_BYTES :],
-                ended.output[-presets.JUDGED_TAIL_BYTES :],
-                tool=name,
-                oom_killed=self._was_oom_killed(ended, started_at),
-            )
-        if spec is not None and spec.requires_output and not ended.output.strip():
-            message = f"'{name}' exited with 0 and gave no answer"
-            return Failure(FailureCause.INFERENCE, message)
-        return None
+        return judge_program(
+            ended,
+            spec,
+            oom_killed=self._was_oom_killed(ended, started_at),
+            now_epoch=self._epoch(),
+        )
 
     def _was_oom_killed(self, ended: AgentEnded, started_at: float) -> bool | None:
         if ended.exit_code not in _KILLED:
