@@ -21,9 +21,9 @@ from muster.infrastructure.clock import SystemClock
 from muster.infrastructure.journal import database
 from muster.infrastructure.journal.history import (
     StoredResults,
-    durations,
     read_history,
 )
+from muster.infrastructure.journal.learned import durations
 from muster.infrastructure.journal.run_journal import RunJournal
 from muster.infrastructure.journal.writer import GroupWriter
 from muster.infrastructure.randomness import SystemRandomness
@@ -119,6 +119,7 @@ async def test_a_run_comes_back(tmp_path):
     await journal.aclose()
 
     journal = reopen(home, journal.run_id)
+    journal.learn()
     stored = history(journal)
     found = StoredResults(
         journal.connection, home, journal.run, {"a": "a", "z": "b"}, {"a": 0, "z": 7}

@@ -1,5 +1,6 @@
 """What a run goes on from: its own results of before, or equal tasks of other runs."""
 
+import sqlite3
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -9,7 +10,9 @@ from muster.application.fleet_context import FleetContext
 from muster.application.resumption import identify
 from muster.domain.outcome import SpawnResult
 from muster.domain.plan import Plan, PlanTask
-from muster.infrastructure.journal.history import durations, load_row, shared
+from muster.infrastructure.journal.database import NAME, refused
+from muster.infrastructure.journal.history import load_row
+from muster.infrastructure.journal.learned import durations, shared
 from muster.infrastructure.journal.run_journal import RunJournal
 
 
@@ -39,6 +42,9 @@ async def begin(
     """What is known before anything starts, all of it recorded. Raises `JournalError`."""
     if journal.identities is None:
         journal.identities = identify(plan, fleet)
+    if past is None or cache:
+        # Whoever goes on has few tasks left, and should not wait for all it has done.
+        journal.learn()
     given = list(past.given) if past else []
     known: Mapping[str, SpawnResult] = past.known if past else {}
     if cache:
@@ -55,16 +61,23 @@ async def begin(
 def cached(
     journal: RunJournal, plan: Plan, tasks: Sequence[PlanTask]
 ) -> list[SpawnResult]:
-    """Successes of the same content, of any run, for these tasks."""
+    """Successes of the same content, of any run, for these tasks.
+
+    Raises `JournalError`.
+    """
     identity_of = journal.identities or {}
     wanted = {task.id: identity_of[task.id] for task in tasks}
     place = {task.id: at for at, task in enumerate(plan.tasks)}
-    found = []
-    for task_id, row in shared(journal.connection, wanted).items():
-        result = load_row(journal.connection, row)
-        if result is not None and result.success:
-            found.append(_shared(result, task_id, place[task_id]))
-    return found
+    try:
+        rows = shared(journal.connection, wanted)
+        found = {each: load_row(journal.connection, rows[each]) for each in rows}
+    except sqlite3.Error as exc:
+        raise refused(exc, journal.home / NAME) from exc
+    return [
+        _shared(result, each, place[each])
+        for each, result in found.items()
+        if result is not None and result.success
+    ]
 
 
 def _shared(result: SpawnResult, task_id: str, place: int) -> SpawnResult:
@@ -83,7 +96,7 @@ def _shared(result: SpawnResult, task_id: str, place: int) -> SpawnResult:
 
 
 def estimates(journal: RunJournal, tasks: Iterable[PlanTask]) -> dict[str, float]:
-    """Seconds that each task will take: as last time, or as tasks took on average."""
+    """Seconds that each task will take: as last time, or as the others took."""
     known = journal.identities or {}
     identity_of = {task.id: known[task.id] for task in tasks}
     taken = durations(journal.connection, identity_of)

@@ -2,7 +2,8 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,14 +16,13 @@ from muster.application.resumption import (
 )
 from muster.domain.errors import JournalError
 from muster.domain.outcome import FailureCause, SpawnResult
-from muster.infrastructure.journal.database import NAME, refused
+from muster.infrastructure.journal.database import NAME, open_reader, refused
 from muster.infrastructure.journal.records import (
     DamagedRecordError,
     checksum,
     result_from,
 )
 
-_AT_ONCE: Final = 500  # SQLite takes some thousand parameters at most
 _CAUSES: Final = {cause.value: cause for cause in FailureCause} | {None: None}
 
 
@@ -75,41 +75,22 @@ def in_flight(
         raise refused(exc, home / NAME) from exc
 
 
-def durations(
-    connection: sqlite3.Connection, identities: Mapping[str, str]
-) -> dict[str, float]:
-    """Seconds that tasks of the same identity took on average, by task id.
+def causes(home: Path, run_id: str) -> dict[str | None, int] | None:
+    """How many results of a run have which cause of failure, None for a success.
 
-    An estimate: what can't be read is left out.
+    None when there is no such journal, or it can't be read: it is only looked at.
     """
     query = (
-        "SELECT identity, avg(seconds) FROM results "
-        "WHERE cause IS NULL AND identity IN ({}) GROUP BY identity"
+        "SELECT cause, count(*) FROM results JOIN runs USING (run) "
+        "WHERE run_id = ? GROUP BY cause"
     )
-    taken: dict[str, float] = {}
+    if not (home / NAME).exists():
+        return None
     try:
-        for some in _portions(list(dict.fromkeys(identities.values()))):
-            marks = ", ".join("?" * len(some))
-            rows = connection.execute(query.format(marks), some)
-            taken.update((key, value) for key, value in rows if value is not None)
-    except sqlite3.Error:
-        return {}
-    return {each: taken[key] for each, key in identities.items() if key in taken}
-
-
-def shared(
-    connection: sqlite3.Connection, identities: Mapping[str, str]
-) -> dict[str, int]:
-    """The latest success of the same identity in any run, by task id; its row."""
-    query = (
-        "SELECT identity, max(number) FROM results "
-        "WHERE cause IS NULL AND identity IN ({}) GROUP BY identity"
-    )
-    rows: dict[str, int] = {}
-    for some in _portions(list(dict.fromkeys(identities.values()))):
-        marks = ", ".join("?" * len(some))
-        rows.update(connection.execute(query.format(marks), some))
-    return {each: rows[key] for each, key in identities.items() if key in rows}
+        with closing(open_reader(home)) as connection:
+            return dict(connection.execute(query, (run_id,)).fetchall())
+    except (sqlite3.Error, JournalError):
+        return None
 
 
 def load_row(connection: sqlite3.Connection, number: int) -> SpawnResult | None:
@@ -207,7 +188,3 @@ def _interrupted(
     )
     for task_id, *values in connection.execute(query, (run,)):
         yield task_id, InterruptedTask(*values)
-
-
-def _portions(values: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (values[at : at + _AT_ONCE] for at in range(0, len(values), _AT_ONCE))

@@ -23,6 +23,7 @@ from muster.infrastructure.journal import statements as sql
 from muster.infrastructure.journal.claim import Claim, Owner
 from muster.infrastructure.journal.database import NAME, open_journal, refused
 from muster.infrastructure.journal.history import run_number
+from muster.infrastructure.journal.learned import learn
 from muster.infrastructure.journal.origin import Origin
 from muster.infrastructure.journal.records import Record, key_of, record_of
 from muster.infrastructure.journal.writer import Entry, GroupWriter
@@ -174,6 +175,7 @@ class RunJournal:
         """See `Journal`. Files that could not be written before are tried again."""
         await self._writer.write("complete", dict(summary))
         await self._writer.call(self._finish_files, summary)
+        await self._writer.call(self.learn)
 
     def adopt(self, results: Iterable[tuple[SpawnResult, str]]) -> int:
         """Records results of before with their identities; how many. To be called
@@ -195,6 +197,14 @@ class RunJournal:
         except sqlite3.Error as exc:
             raise refused(exc, self.home / NAME) from exc
         return len(rows)
+
+    def learn(self) -> None:
+        """Makes what was recorded, of any run, known to `durations` and `shared`."""
+        try:
+            learn(self.connection)
+        except sqlite3.Error:
+            # Only a help for other runs, and the next one of them tries again.
+            return
 
     async def restore(self, results: Sequence[SpawnResult]) -> None:
         """Writes files of results that the journal has and the folder has not."""

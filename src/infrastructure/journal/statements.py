@@ -14,11 +14,13 @@ ON CONFLICT DO UPDATE SET attempt = excluded.attempt, identity = excluded.identi
     deaths = iif(identity IS excluded.identity, deaths + (excluded.attempt = 1), 0)
 """
 SESSION: Final = "UPDATE in_flight SET session_id = ? WHERE run = ? AND task_id = ?"
+# The number is the order of recording: whoever has read up to one has missed nothing.
 RESULT: Final = """
 INSERT INTO results (run, task_id, identity, cause, attempts, seconds, recorded_at,
     document, checksum)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (run, task_id) DO UPDATE SET identity = excluded.identity,
+ON CONFLICT (run, task_id) DO UPDATE SET
+    number = (SELECT max(number) + 1 FROM results), identity = excluded.identity,
     cause = excluded.cause, attempts = excluded.attempts, seconds = excluded.seconds,
     recorded_at = excluded.recorded_at, document = excluded.document,
     checksum = excluded.checksum
