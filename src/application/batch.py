@@ -8,6 +8,7 @@ from attrs import define, field, frozen
 
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
 from muster.application.supervision import Attempt as RunningAttempt
+from muster.domain.agent_profile import AgentProfile
 from muster.domain.circuit_breaker import Permit
 from muster.domain.lane import Lane
 from muster.domain.outcome import Attempt, Failure, SpawnResult
@@ -66,6 +67,7 @@ class Route:
     recovery: RecoveryPolicy | None = None
     backoff: Callable[[int, float], float] | None = None
     persona: str = ""
+    profile: AgentProfile | None = None
 
 
 @define(eq=False)

@@ -46,6 +46,9 @@ class Routes:
         fleets_tool = options.default_tool or fleet.tool
         spec = fleet.tools.resolve(tool or options.tool or own_tool or fleets_tool)
         model = options.model or own_model or options.default_model or fleet.model
+        if spec.model and (tool is not None or model is None):
+            # What another tool's model is called means nothing to a fallback.
+            model = spec.model
         policy = fleet.policy(task.policy or options.policy)
         # A pattern that is none must be found before the agent runs, not by the timer
         # that would judge it.
@@ -58,11 +61,13 @@ class Routes:
             )
             given = options.recovery or fleet.recovery
             backoff = recovers.delay if given else policy.retry.delay
+        orchestrator = fleet.orchestrator_of(spec)
+        told = orchestrator.capabilities.takes_profiles
         quiet = spec.silent_until_done
         grace = policy.termination.grace + presets.GRACE
         return Route(
             spec=spec,
-            orchestrator=fleet.orchestrator_of(spec),
+            orchestrator=orchestrator,
             model=model,
             policy=policy,
             first_look=first_look_after(policy, silent_until_done=quiet),
@@ -70,5 +75,6 @@ class Routes:
             lane=lane,
             recovery=recovers,
             backoff=backoff,
-            persona=persona_for(spec, profile),
+            persona="" if told else persona_for(spec, profile),
+            profile=profile,
         )

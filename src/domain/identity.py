@@ -34,6 +34,8 @@ _OF_A_TOOL: Final = (
     "is_agent",
     "adapter",
 )
+# A tool that has none of these is the tool it was before there were any.
+_OF_SOME_TOOLS: Final = ("base_url", "model", "options")
 _OF_A_PROFILE: Final = (
     "name",
     "description",
@@ -133,7 +135,7 @@ def _digest(surroundings: bytes, prompt: str, dependencies: Sequence[str]) -> st
 def _surroundings(setting: Setting) -> bytes:
     return _VERSION + _sequence(
         [
-            _chosen(setting.tool, _OF_A_TOOL),
+            _tool(setting.tool),
             setting.model,
             setting.agent,
             _chosen(setting.profile, _OF_A_PROFILE),
@@ -142,6 +144,13 @@ def _surroundings(setting: Setting) -> bytes:
             setting.env,
         ]
     )
+
+
+def _tool(tool: ToolSpec | str | None) -> Any:
+    if tool is None or isinstance(tool, str):
+        return tool
+    some = (name for name in _OF_SOME_TOOLS if getattr(tool, name))
+    return _chosen(tool, (*_OF_A_TOOL, *some))
 
 
 def _chosen(part: Any, names: Sequence[str]) -> Any:

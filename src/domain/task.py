@@ -7,6 +7,7 @@ from typing import Any
 from attrs import Attribute, define, field, fields, frozen
 
 from muster.domain import presets
+from muster.domain.agent_profile import AgentProfile
 from muster.domain.outcome import Usage
 from muster.domain.spawn_policy import SpawnPolicy, positive
 from muster.domain.tool import ToolSpec
@@ -136,7 +137,8 @@ class AgentRequest:
     """One invocation of one agent, as an orchestrator gets it.
 
     ``agent`` is the persona (None: none), ``agent_id`` names the invocation in
-    reports and pools. ``grace`` is the seconds between the polite signal and the
+    reports and pools; ``profile`` is who the agent is, where a profile says it.
+    ``grace`` is the seconds between the polite signal and the
     end. ``output_path`` (without suffix) says where an output that outgrows memory
     goes. Without ``wants_output``, stdout may be reported by its size alone.
     """
@@ -148,6 +150,7 @@ class AgentRequest:
     agent: str | None = field(default=None, kw_only=True)
     tool: ToolSpec | None = field(default=None, kw_only=True)
     model: str | None = field(default=None, kw_only=True)
+    profile: AgentProfile | None = field(default=None, kw_only=True)
     cwd: str | None = field(default=None, kw_only=True)
     env: Mapping[str, str] | None = field(default=None, kw_only=True)
     task_id: str | None = field(default=None, kw_only=True)

@@ -92,9 +92,10 @@ class ToolSpec:
         groups: list[tuple[tuple[str, ...], Any]] = [
             (self.extra_args, True),
             (self.bypass_args, self.permissions == "bypass"),
-            (self.session_resume_args, values.get("session_id")),
             (self.agent_args, values.get("agent")),
             (self.model_args, values.get("model")),
+            # Last, because for some tools it is a sub-command.
+            (self.session_resume_args, values.get("session_id")),
         ]
         words = list(self.command)
         words += [word for group, on in groups if on for word in group]

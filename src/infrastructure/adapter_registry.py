@@ -1,7 +1,9 @@
 """The adapters that are installed, found by entry points and loaded when first used."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
+from inspect import signature
 from typing import Any, Final
 
 from attrs import define, field
@@ -24,10 +26,12 @@ class AdapterRegistry:
     """Gives each tool its orchestrator; one instance per adapter and fleet.
 
     ``built_in`` makes the adapters that need parts of this fleet; any other one
-    is called without arguments. An adapter is loaded only when a tool names it.
+    is called without arguments, or with ``environ`` if it has a parameter of that
+    name. An adapter is loaded only when a tool names it.
     """
 
     built_in: Mapping[str, Callable[[], AgentOrchestrator]]
+    environ: Mapping[str, str] = field(factory=dict)
     _made: dict[str, AgentOrchestrator] = field(factory=dict, init=False)
 
     def orchestrator_of(self, spec: ToolSpec) -> AgentOrchestrator:
@@ -54,6 +58,11 @@ class AdapterRegistry:
                     f"no adapter '{name}' is installed{hint}; there are "
                     f"{', '.join(known)}"
                 )
-            factory = found[name].load()
+            factory = self._of_this_fleet(found[name].load())
         orchestrator: AgentOrchestrator = factory()
         return orchestrator
+
+    def _of_this_fleet(self, factory: Callable[..., Any]) -> Callable[[], Any]:
+        if "environ" in signature(factory).parameters:
+            return partial(factory, environ=self.environ)
+        return factory

@@ -11,14 +11,18 @@ from muster.infrastructure.value_kinds import (
     ENVIRONMENT,
     FLAG,
     LIMIT,
+    MAPPING,
     NAME,
     PATTERN,
     PATTERNS,
     TEXT,
+    URL,
+    VARIABLE,
     WORDS,
     one_of,
 )
 
+PROGRAMS: Final = "local_process"
 TOOL: Final = Table(
     {
         "command": COMMAND,
@@ -46,6 +50,11 @@ TOOL: Final = Table(
         "login_env": WORDS,
         "login_hint": TEXT,
         "install_hint": TEXT,
+        "adapter": NAME,
+        "base_url": URL,
+        "model": NAME,
+        "api_key_env": VARIABLE,
+        "options": MAPPING,
     }
 )
 AGENT: Final = Table(
@@ -60,8 +69,15 @@ AGENT: Final = Table(
 )
 
 
+def lacks(values: Mapping[str, Any]) -> str | None:
+    """What a table of a tool must hold and does not, or None."""
+    if values.get("adapter", PROGRAMS) != PROGRAMS or values.get("command"):
+        return None
+    return "command"
+
+
 def tool_of(name: str, values: Mapping[str, Any]) -> ToolSpec:
-    """The tool that a clean table describes; ``command`` must be there."""
+    """The tool that a clean table describes; `lacks` has found nothing."""
     return ToolSpec(name=name, **values)
 
 

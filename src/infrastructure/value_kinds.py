@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from muster.infrastructure.strict_tables import NAME_RULE, Kind, is_name
 
@@ -128,6 +129,20 @@ def _member(choices: Sequence[str]) -> Callable[[Any], str]:
     return read
 
 
+def _url(value: Any) -> str:
+    url = urlsplit(_text(value))
+    # A key in a URL would be shown wherever the URL is.
+    if url.scheme not in {"http", "https"} or not url.hostname or "@" in url.netloc:
+        raise ValueError
+    return str(value).rstrip("/")
+
+
+def _variable(value: Any) -> str:
+    if not _VARIABLE.fullmatch(_text(value)) or value.endswith("*"):
+        raise ValueError
+    return str(value)
+
+
 def _strings(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         raise TypeError
@@ -211,6 +226,14 @@ ENVIRONMENT: Final = Kind(
             *_STRING_OR_STRINGS["anyOf"],
         ]
     },
+)
+URL: Final = Kind(
+    "a URL that begins with http:// or https:// and holds no password",
+    _url,
+    {"type": "string", "pattern": "^https?://"},
+)
+VARIABLE: Final = Kind(
+    "the name of an environment variable", _variable, {"type": "string", "minLength": 1}
 )
 MAPPING: Final = Kind("a table", _mapping, {"type": "object"})
 SECONDS: Final = number(unit="seconds")

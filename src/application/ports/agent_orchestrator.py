@@ -16,12 +16,15 @@ class Capabilities:
     """What an adapter can do, so that nobody has to ask for its type.
 
     ``simulated`` answers come from no agent and are stamped as such;
-    ``isolates_processes`` says that what an agent starts ends with it.
+    ``isolates_processes`` says that what an agent starts ends with it; one that
+    ``takes_profiles`` tells its agents who they are, from ``request.profile``: the
+    persona then does not stand before the prompt.
     """
 
     name: str
     simulated: bool = False
     isolates_processes: bool = False
+    takes_profiles: bool = False
 
 
 class AgentOrchestrator(Protocol):

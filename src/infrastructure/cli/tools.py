@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import asdict, evolve, frozen
 
@@ -87,13 +87,9 @@ def registry_of(
     settings: "Settings", environ: Mapping[str, str]
 ) -> "LocalToolRegistry":
     """The tools that a fleet with these settings would know."""
-    from muster.infrastructure.adapters.local_process.tool_table import (  # noqa: PLC0415
-        LocalToolRegistry,
-    )
-    from muster.infrastructure.container import SIMULATION  # noqa: PLC0415
+    from muster.infrastructure.container import known_tools  # noqa: PLC0415
 
-    known: dict[str, Any] = {SIMULATION.name: SIMULATION, **settings.tools}
-    return LocalToolRegistry(known, environ=environ, default=settings.tool)
+    return known_tools(settings, environ)
 
 
 def adapter_rows() -> list[AdapterRow]:

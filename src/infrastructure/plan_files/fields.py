@@ -69,13 +69,12 @@ TASK: Final = Table(
     },
     required=("id", "prompt"),
 )
-PLAN_TOOL: Final = Table(TOOL.fields, required=("command",))
 # People write `[[task]]` in TOML and `tasks:` in YAML and JSON.
 TASK_KEYS: Final = ("task", "tasks")
 PLAN: Final = Table(
     {
         "defaults": DEFAULTS,
-        "tools": Named(PLAN_TOOL),
+        "tools": Named(TOOL),
         "agents": Named(AGENT),
         **dict.fromkeys(TASK_KEYS, Many(TASK)),
     }

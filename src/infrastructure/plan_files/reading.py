@@ -1,6 +1,6 @@
 """From plain values to a `Plan`: every problem of the file in one error."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from muster.domain.errors import PlanError
@@ -8,7 +8,7 @@ from muster.domain.plan import Plan, PlanDefaults, PlanTask, find_problems, one_
 from muster.domain.presets import SPAWN_POLICIES
 from muster.domain.suggestion import did_you_mean
 from muster.domain.task import Expectation
-from muster.infrastructure.definitions import agent_of, tool_of
+from muster.infrastructure.definitions import agent_of, lacks, tool_of
 from muster.infrastructure.plan_files.document import PlanDocument
 from muster.infrastructure.plan_files.fields import PLAN, TASK_KEYS
 from muster.infrastructure.strict_tables import (
@@ -34,6 +34,7 @@ def to_plan(
     clean = read(PLAN, document.values, (), problems)
     if clean is MISSING:
         raise one_error([PlanError("a plan is a table that holds 'tasks'", file)])
+    problems += _incomplete_tools(document.values.get("tools"))
     key = _task_key(document.values, problems)
     tables = clean.get(key, [])
     if policies is not None:
@@ -58,6 +59,18 @@ def to_plan(
             for name, each in clean.get("agents", {}).items()
         },
     )
+
+
+def _incomplete_tools(tools: Any) -> list[Problem]:
+    # In a plan a tool is whole: what it does must not depend on who runs it.
+    named = tools.items() if isinstance(tools, Mapping) else ()
+    return [
+        Problem(("tools", str(name)), f"lacks '{missing}'")
+        for name, table in named
+        if isinstance(table, Mapping)
+        and (missing := lacks(table))
+        and missing not in table
+    ]
 
 
 def _task_key(values: Any, problems: list[Problem]) -> str:

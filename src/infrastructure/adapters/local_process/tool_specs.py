@@ -11,6 +11,7 @@ import attrs
 from muster.domain.errors import ConfigError
 from muster.domain.suggestion import did_you_mean
 from muster.domain.tool import ToolSpec
+from muster.infrastructure.adapters.local_process.stream_formats import OUTPUTS
 
 # In this order the default is looked for.
 BUILT_IN = (
@@ -48,7 +49,8 @@ def tool_spec(
         fits, rule = _RULES[key]
         if not fits(value):
             raise ConfigError(f"{key} must be {rule}, not {value!r}", where)
-    if base is None and not table.get("command"):
+    is_program = table.get("adapter", "local_process") == "local_process"
+    if base is None and is_program and not table.get("command"):
         problem = (
             'command is missing: a program and its arguments, as ["ruff", "check"]'
         )
@@ -63,9 +65,13 @@ def tool_spec(
 
 def built_in(name: str) -> ToolSpec:
     """The built-in spec of that name."""
-    table = tomllib.loads((files(_PACKAGE) / "tools" / f"{name}.toml").read_text())
+    folder = files(_PACKAGE) / "tools"
+    table = tomllib.loads((folder / f"{name}.toml").read_text())
     passed_on = table.pop("pass_env", {}).get("names", ())
-    env = dict.fromkeys(passed_on) | table.pop("env", {})
+    env = dict.fromkeys(passed_on) | {
+        variable: value.replace("{tools}", str(folder))
+        for variable, value in table.pop("env", {}).items()
+    }
     return ToolSpec(name=name, env=env, **table)
 
 
@@ -83,6 +89,10 @@ def _is_environment(value: object) -> bool:
 
 def _is_seconds(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _one_of(*choices: str) -> "_Rule":
@@ -121,7 +131,7 @@ _RULES: Mapping[str, _Rule] = {
     "model_args": _WORDS,
     "extra_args": _WORDS,
     "bypass_args": _WORDS,
-    "output": _TEXT,
+    "output": _one_of(*OUTPUTS),
     "env": (_is_environment, "a list of names, or a table of names and texts"),
     "silent_until_done": _FLAG,
     "retries_itself": _FLAG,
@@ -135,10 +145,20 @@ _RULES: Mapping[str, _Rule] = {
     "success_pattern": (_is_pattern, "a regular expression"),
     "failure_patterns": (_are_patterns, "a regular expression or a list of them"),
     "interprets": _FLAG,
+    "silent_turns": _FLAG,
+    "memory_mib": (_is_count, "a number of MiB"),
+    "min_version": _TEXT,
+    "agent_files": _WORDS,
+    "known_agents": _WORDS,
+    "start_spacing": (_is_seconds, "seconds"),
     "is_agent": _FLAG,
     "version_args": _WORDS,
     "login_files": _WORDS,
     "login_env": _WORDS,
     "login_hint": _TEXT,
     "install_hint": _TEXT,
+    "base_url": _TEXT,
+    "model": _TEXT,
+    "api_key_env": _TEXT,
+    "options": (lambda value: isinstance(value, Mapping), "a table"),
 }

@@ -6,7 +6,7 @@ The built-in specs are read when they are first asked for.
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from attrs import frozen
 
@@ -32,9 +32,52 @@ _INTERPRETERS = frozenset(
 )
 
 
+class ServedTools(Protocol):
+    """The known tools that are no programs: another adapter asks a server."""
+
+    names: Sequence[str]
+
+    def spec(self, name: str) -> ToolSpec:
+        """The spec of one of ``names``."""
+        ...
+
+    def checked(self, spec: ToolSpec) -> ToolSpec:
+        """The spec as it will be used. Raises `ConfigError` where it can't work."""
+        ...
+
+    def is_here(self, spec: ToolSpec) -> bool:
+        """Whether it could be used now. May ask a server of this machine, briefly."""
+        ...
+
+    def first_of_this_machine(self, specs: Sequence[ToolSpec]) -> ToolSpec | None:
+        """The first of them whose server runs on this machine and answers."""
+        ...
+
+
+class NoServedTools:
+    """Where every tool is a program."""
+
+    names: Sequence[str] = ()
+
+    def spec(self, name: str) -> ToolSpec:
+        """Never asked for: there are no names."""
+        raise ToolNotFoundError(name)
+
+    def checked(self, spec: ToolSpec) -> ToolSpec:
+        """Nothing is known that could be wrong."""
+        return spec
+
+    def is_here(self, spec: ToolSpec) -> bool:
+        """Nobody can tell."""
+        return False
+
+    def first_of_this_machine(self, specs: Sequence[ToolSpec]) -> ToolSpec | None:
+        """None."""
+
+
 @frozen
 class DetectedTool:
-    """A known tool whose program is here. ``logged_in`` None: it can't be told."""
+    """A known tool whose program or server is here. ``logged_in`` None: it can't be told."""
 
     spec: ToolSpec
     path: str
@@ -55,12 +98,15 @@ class LocalToolRegistry:
         environ: Mapping[str, str],
         default: str | None = None,
         executables: Executables | None = None,
+        served: ServedTools | None = None,
     ) -> None:
         self._environ = environ
         self._default = default
         self._executables = executables or Executables(environ)
         self._read: dict[str, ToolSpec] = {}
         self._resolved: dict[str | None, ToolSpec] = {}
+        self._served = served or NoServedTools()
+        self._names = (*BUILT_IN, *self._served.names)
         self._own = {
             name: tool if isinstance(tool, ToolSpec) else self._changed(name, tool)
             for name, tool in (tools or {}).items()
@@ -77,11 +123,11 @@ class LocalToolRegistry:
 
     def known(self) -> Sequence[ToolSpec]:
         """The user's tools, then the built-in ones that they don't replace."""
-        built_in = (name for name in BUILT_IN if name not in self._own)
+        built_in = (name for name in self._names if name not in self._own)
         return (*self._own.values(), *map(self._built_in, built_in))
 
     def detect(self) -> list[DetectedTool]:
-        """The known tools that are here. Looks at files and variables, starts nothing."""
+        """The known tools that are here. Starts nothing; asks servers of this machine."""
         return list(self._detected(self.known()))
 
     async def version(self, tool: DetectedTool) -> str | None:
@@ -113,7 +159,7 @@ class LocalToolRegistry:
         if tool is None:
             return self._default_tool()
         spec = self._own.get(tool)
-        if spec is None and tool in BUILT_IN:
+        if spec is None and tool in self._names:
             spec = self._built_in(tool)
         if spec is None:
             return self._plain(tool)
@@ -153,13 +199,18 @@ class LocalToolRegistry:
                 "; a program with arguments is a tool of its own: "
                 '[tools.NAME] command = ["program", "argument"]'
             )
-        known = [*self._own, *BUILT_IN]
+        known = [*self._own, *self._names]
         return did_you_mean(tool, known) if nearest(tool, known) else ""
 
     def _default_tool(self) -> ToolSpec:
         if self._default is not None:
             return self.resolve(self._default)
-        here = [found for found in self._detected(self.known()) if found.spec.is_agent]
+        known = self.known()
+        local = self._served.first_of_this_machine(known)
+        if local is not None:
+            return local
+        programs = [each for each in known if each.adapter == _ADAPTER]
+        here = [found for found in self._detected(programs) if found.spec.is_agent]
         for found in here:
             if found.logged_in:
                 return found.spec
@@ -173,12 +224,19 @@ class LocalToolRegistry:
 
     def _detected(self, specs: Sequence[ToolSpec]) -> Iterator[DetectedTool]:
         for spec in specs:
+            if spec.base_url and spec.adapter != _ADAPTER:
+                if self._served.is_here(spec):
+                    yield DetectedTool(spec, spec.base_url, self._has_key(spec))
+                continue
             command = "/bin/sh" if spec.shell else (*spec.command, "")[0]
             try:
                 path = self._executables.find(command)
             except NotExecutable:
                 continue
             yield DetectedTool(spec, path, self._logged_in(spec))
+
+    def _has_key(self, spec: ToolSpec) -> bool | None:
+        return bool(self._environ.get(spec.api_key_env)) if spec.api_key_env else None
 
     def _logged_in(self, spec: ToolSpec) -> bool | None:
         if not spec.login_env and not spec.login_files:
@@ -191,9 +249,10 @@ class LocalToolRegistry:
 
     def _built_in(self, name: str) -> ToolSpec:
         if name not in self._read:
-            self._read[name] = built_in(name)
+            served = name in self._served.names
+            self._read[name] = self._served.spec(name) if served else built_in(name)
         return self._read[name]
 
     def _changed(self, name: str, table: Mapping[str, Any]) -> ToolSpec:
-        base = self._built_in(name) if name in BUILT_IN else None
-        return tool_spec(name, table, base=base)
+        base = self._built_in(name) if name in self._names else None
+        return self._served.checked(tool_spec(name, table, base=base))

@@ -1,0 +1,71 @@
+"""Models behind a server keep the promises of the port, streamed and in one piece."""
+
+from collections.abc import Collection, Iterator
+from typing import ClassVar
+
+import pytest
+
+from muster.domain.task import AgentRequest
+from muster.domain.tool import ToolSpec
+from muster.infrastructure.adapters.openai_compatible.orchestrator import (
+    OpenAICompatibleOrchestrator,
+)
+from muster.testing import OrchestratorConformance
+from tests.support.model_server import Served, served
+
+SCRIPT = {
+    "models": {
+        "echo": [{"do": "ok", "text": "{prompt}"}],
+        "broken": ["server_error"],
+        "stuck": ["hang_in_stream"],
+    }
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    """In a process of its own: the suite counts what is open in ours."""
+    with served(SCRIPT) as server:
+        yield server
+
+
+class ServerConformance(OrchestratorConformance):
+    """The suite on a server of this machine."""
+
+    options: ClassVar[dict[str, object]] = {}
+
+    @pytest.fixture(autouse=True)
+    def use(self, server: Served) -> None:
+        """The server of this module."""
+        self.server = server
+
+    def orchestrator(self) -> OpenAICompatibleOrchestrator:
+        return OpenAICompatibleOrchestrator({})
+
+    def request_that_replies(self, text: str) -> AgentRequest:
+        return self._request("echo", text)
+
+    def request_that_fails(self) -> AgentRequest:
+        return self._request("broken")
+
+    def request_that_hangs(self) -> AgentRequest:
+        return self._request("stuck")
+
+    def still_running(self) -> Collection[object]:
+        books = self.server.wait_for(lambda books: books["open"] == 0)
+        return range(books["open"])
+
+    def _request(self, model: str, prompt: str = "hi") -> AgentRequest:
+        base_url = f"{self.server.url}/v1"
+        tool = ToolSpec("server", base_url=base_url, options=self.options)
+        return AgentRequest("a", prompt=prompt, tool=tool, model=model, request_id="r")
+
+
+class TestStreamed(ServerConformance):
+    """As events."""
+
+
+class TestWhole(ServerConformance):
+    """In one document."""
+
+    options: ClassVar = {"stream": False}
