@@ -91,7 +91,7 @@ def test_the_json_document(cli: Cli) -> None:
 
     assert document["run_id"] == cli.runs[0].name
     assert document["status"] == "failed"
-    assert document["report"] == str(cli.runs[0])
+    assert document["report"] == str(cli.runs[0] / "report.html")
     assert [each["task_id"] for each in document["results"]] == ["1", "2", "3"]
     assert document["results"][1]["failure"]["cause"] == "auth"
     assert document["summary"]["by_cause"] == {"auth": 1, "dependency_failed": 1}

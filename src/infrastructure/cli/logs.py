@@ -15,10 +15,13 @@ from muster.infrastructure.cli.exit_codes import ExitCode
 from muster.infrastructure.cli.output import Output, OutputFlags
 from muster.infrastructure.cli.stored import (
     UnknownRunError,
+    is_cut_off,
+    planned,
     state_of,
     stored_run,
     stored_task,
 )
+from muster.infrastructure.cli.summary import short_id
 from muster.infrastructure.cli.words import took
 
 if TYPE_CHECKING:
@@ -45,12 +48,14 @@ def logs(
     With --follow the output of each task comes when that task ends.
     """
     from muster.infrastructure.settings import Settings  # noqa: PLC0415
+    from muster.infrastructure.stored_runs import read_run  # noqa: PLC0415
 
     out = Output.of(flags)
     home = Settings.load().home
     try:
         found = stored_run(home, run)
-        if task is not None and not (follow and found.summary is None):
+        is_followed = follow and found.summary is None
+        if task is not None and not (is_followed and task in planned(found)):
             stored_task(found, task)
     except UnknownRunError as error:
         out.warn(f"muster logs: {error}")
@@ -58,14 +63,14 @@ def logs(
     for problem in found.problems:
         out.warn(f"muster logs: {problem}")
     transcript = Transcript(found.folder, "err" if err else "out", task, out)
-    if out.is_json:
-        out.document(transcript.document(found))
-        return ExitCode.SUCCEEDED
     transcript.take(found)
-    if follow and found.summary is None:
+    code = ExitCode.SUCCEEDED
+    if is_followed:
         out.say(f"following {found.run_id} until it ends; Ctrl-C stops looking")
-        _follow(home, found.run_id, transcript)
-    return ExitCode.SUCCEEDED
+        code = _follow(home, found.run_id, transcript)
+    if out.is_json:
+        out.document(transcript.document(read_run(home, found.run_id)))
+    return code
 
 
 @define(eq=False)
@@ -80,6 +85,8 @@ class Transcript:
 
     def take(self, run: "StoredRun") -> None:
         """Prints the results that have come since the last call."""
+        if self.out.is_json:
+            return
         for name, result in run.results.items():
             if name in self._told or self.task not in (None, name):
                 continue
@@ -132,20 +139,28 @@ class Transcript:
             streams.write("\n")
 
 
-def _follow(home: Path, run_id: str, transcript: Transcript) -> None:
-    """Prints what comes until the run is over; Ctrl-C ends it."""
+def _follow(home: Path, run_id: str, transcript: Transcript) -> ExitCode:
+    """Prints what comes until the run is over, or dead; Ctrl-C ends it."""
     from muster.infrastructure.stored_runs import read_run  # noqa: PLC0415
 
     seen: tuple[int, bool] | None = None
-    is_over = False
-    while not is_over:
+    is_over = is_dead = False
+    while not is_over and not is_dead:
+        is_dead = is_cut_off(transcript.folder)
         stamp = _stamp(transcript.folder)
         is_over = stamp[1]
-        if stamp == seen:
+        if stamp == seen and not is_dead:
             time.sleep(LOOK)
             continue
         seen = stamp
         transcript.take(read_run(home, run_id))
+    if is_over:
+        return ExitCode.SUCCEEDED
+    transcript.out.warn(
+        f"muster logs: the run was cut off: nobody works on it any more; "
+        f"`muster resume {short_id(run_id)}` goes on with it"
+    )
+    return ExitCode.FAILED
 
 
 def _stamp(folder: Path) -> tuple[int, bool]:

@@ -106,8 +106,9 @@ def consent(
 ) -> None:
     """Asks before commands that stand in the plan itself are run. Raises `PlanError`."""
     tasks = list(tasks)
-    used = {task.tool for task in tasks} | {each.tool for each in plan.agents.values()}
-    tools = [each for name, each in plan.tools.items() if name in used]
+    # All of them: a task that names no tool may get one of these by a flag, a setting,
+    # a profile, a fallback, or because it bears the name of an agent CLI.
+    tools = list(plan.tools.values()) if tasks else []
     checks = checking(tasks)
     if yes or not (tools or checks):
         return

@@ -130,7 +130,11 @@ def _run(
     jsonl: bool,
 ) -> int:
     from muster.infrastructure.cli import running  # noqa: PLC0415
-    from muster.infrastructure.cli.run import answers_folder, show  # noqa: PLC0415
+    from muster.infrastructure.cli.run import (  # noqa: PLC0415
+        answers_folder,
+        show,
+        tick_done,
+    )
 
     remembered = taken.stored.options
     order = running.Order(
@@ -151,6 +155,8 @@ def _run(
         past=taken.past(text),
     )
     ended = running.execute(order)
+    if remembered.get("tick"):
+        tick_done(taken.stored.plan_path, ended, console)
     return running.last_words(ended, lambda: show(ended, order, console))
 
 

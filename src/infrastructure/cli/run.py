@@ -58,6 +58,9 @@ class WayFlags:
     output: Annotated[
         Path | None, Parameter(help="Also write each answer to PATH/TASK.txt.")
     ] = None
+    tick: Annotated[
+        bool, Parameter(help="Tick what was done in the plan, a Markdown file.")
+    ] = False
 
 
 def run(
@@ -81,6 +84,7 @@ def run(
     exclude("--jsonl", "--json", both=console.is_json and story.jsonl)
     settings = _settings(engine, way)
     name, data = _read(plan, console)
+    check_tickable(name, is_asked=way.tick)
     found = plan_files.load(name, text=data, policies=settings.policies)
     found = below_flags(found, engine)
     tasks = preflight.selected(found, way.only)
@@ -130,7 +134,30 @@ def _run(
         cache=way.cache,
     )
     ended = running.execute(order)
+    if way.tick:
+        tick_done(order.plan_path, ended, console)
     return running.last_words(ended, lambda: show(ended, order, console))
+
+
+def check_tickable(name: str, *, is_asked: bool) -> None:
+    """Raises `ConfigError` where ``--tick`` could tick nothing."""
+    from muster.infrastructure.plan_files.ticking import can_tick  # noqa: PLC0415
+
+    if is_asked and (name == STDIN or not can_tick(Path(name))):
+        raise ConfigError("ticks the boxes of a Markdown file (.md)", "--tick")
+
+
+def tick_done(path: Path | None, ended: Any, console: Output) -> None:
+    """Ticks what succeeded; a plan that can't be ticked costs no result."""
+    from muster.infrastructure.plan_files.ticking import tick  # noqa: PLC0415
+
+    results = ended.report.results
+    done = frozenset(each for each in results if results[each].success)
+    try:
+        if path is not None:
+            tick(path, done)
+    except PlanError as error:
+        console.warn(f"muster: warning: {error}")
 
 
 def show(ended: Any, order: Any, console: Output) -> None:
@@ -138,7 +165,7 @@ def show(ended: Any, order: Any, console: Output) -> None:
     from muster.infrastructure.cli.summary import Summary  # noqa: PLC0415
 
     if console.is_json:
-        report = str(ended.folder)
+        report = str(ended.folder / "report.html")
         console.document({**ended.report.to_dict(), "report": report})
     elif not order.jsonl:
         lines = Summary(ended.report, order.plan, ended.folder).lines()
@@ -147,7 +174,7 @@ def show(ended: Any, order: Any, console: Output) -> None:
 
 def _remembered(engine: EngineFlags, way: WayFlags) -> dict[str, Any]:
     """What `muster resume` goes by where it is told nothing else."""
-    kept = ("waves", "sequential", "fail_fast", "only")
+    kept = ("waves", "sequential", "fail_fast", "only", "tick")
     ways = {name: value for name in kept if (value := getattr(way, name))}
     return {**engine.given(), **ways}
 

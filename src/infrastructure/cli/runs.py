@@ -11,11 +11,11 @@ from cyclopts import Parameter
 
 from muster.infrastructure.cli.columns import aligned, screen_width
 from muster.infrastructure.cli.output import Output, OutputFlags
+from muster.infrastructure.cli.stored import unended
 from muster.infrastructure.cli.summary import short_id
 from muster.infrastructure.cli.words import took
 
 LISTED: Final = 20
-UNFINISHED: Final = "unfinished"
 HEAD: Final = ("RUN", "BEGAN", "STATE", "DONE", "TOOK", "FAILURES")
 MAX_SUMMARY: Final = 16 * 1024 * 1024
 _STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
@@ -41,7 +41,7 @@ def runs(
 ) -> None:
     """List the runs of this project, the newest first.
 
-    A run that is "unfinished" still goes on, or was cut off.
+    A run that is "unfinished" was cut off: `muster resume RUN` goes on with it.
     """
     from muster.infrastructure.settings import Settings  # noqa: PLC0415
     from muster.infrastructure.stored_runs import list_runs  # noqa: PLC0415
@@ -62,17 +62,11 @@ def runs(
 
 def row_of(home: Path, run_id: str) -> RunRow:
     """What is known of a run from its summary; from its results where there is none."""
-    from muster.infrastructure.run_store import (  # noqa: PLC0415
-        RESULTS,
-        RUNS,
-        SUMMARY,
-    )
+    from muster.infrastructure.run_store import RUNS, SUMMARY  # noqa: PLC0415
 
-    folder = home / RUNS / run_id
-    summary = _summary(folder / SUMMARY)
+    summary = _summary(home / RUNS / run_id / SUMMARY)
     if summary is None:
-        done = sum(1 for _ in (folder / RESULTS).glob("*.json"))
-        return RunRow(run_id, _began(run_id), UNFINISHED, done, None, None, {})
+        return _unended(home, run_id)
     return RunRow(
         run_id,
         _began(run_id),
@@ -82,6 +76,21 @@ def row_of(home: Path, run_id: str) -> RunRow:
         summary.get("duration_s"),
         summary.get("by_cause") or {},
     )
+
+
+def _unended(home: Path, run_id: str) -> RunRow:
+    """What the journal says of a run that goes on, or was cut off."""
+    from muster.infrastructure.journal.history import causes  # noqa: PLC0415
+    from muster.infrastructure.run_store import RESULTS, RUNS  # noqa: PLC0415
+
+    folder = home / RUNS / run_id
+    counts = causes(home, run_id)
+    if counts is None:
+        counts = {None: sum(1 for _ in (folder / RESULTS).glob("*.json"))}
+    done = counts.pop(None, 0)
+    failed = {str(cause): count for cause, count in counts.items()}
+    began, status = _began(run_id), unended(folder)
+    return RunRow(run_id, began, status, done, None, None, failed)
 
 
 def screen(rows: Sequence[RunRow], known: int, width: int) -> Iterator[str]:

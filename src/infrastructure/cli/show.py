@@ -1,6 +1,6 @@
 """`muster show`: a run at a glance, or one task of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from muster.domain.terminal_text import strip_terminal
@@ -8,6 +8,7 @@ from muster.infrastructure.cli.columns import aligned, screen_width, shortened, 
 from muster.infrastructure.cli.exit_codes import ExitCode
 from muster.infrastructure.cli.output import Output, OutputFlags
 from muster.infrastructure.cli.stored import (
+    UNFINISHED,
     UnknownRunError,
     state_of,
     status_of,
@@ -15,7 +16,7 @@ from muster.infrastructure.cli.stored import (
     stored_task,
 )
 from muster.infrastructure.cli.summary import short_id
-from muster.infrastructure.cli.words import plural, took
+from muster.infrastructure.cli.words import is_left_out, name_of, plural, took
 
 if TYPE_CHECKING:
     from muster.domain.outcome import Attempt, Failure, SpawnResult
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 HEAD: Final = ("TASK", "WHO", "STATE", "TRIES", "TOOK", "ANSWER")
 MAX_TASKS: Final = 200
 MAX_LINES: Final = 30
+MAX_NAMES: Final = 8
 MAX_CELL: Final = 18
 MAX_ANSWER: Final = 60
 MAX_EVIDENCE: Final = 200
@@ -81,12 +83,14 @@ def run_screen(run: "StoredRun", width: int) -> Iterator[str]:
         yield from aligned(rows, width=width, head=HEAD, cut=True)
         if len(tasks) > MAX_TASKS:
             yield f"... and {len(tasks) - MAX_TASKS} more (--json has them all)"
-    failed = [item for item in run.results.items() if not item[1].success]
+    bad = [item for item in run.results.items() if not item[1].success]
+    failed = [item for item in bad if not is_left_out(item[1])]
     for name, each in failed[:MAX_LINES]:
         yield ""
         yield from _failed(name, each, width)
     if len(failed) > MAX_LINES:
         yield f"... and {len(failed) - MAX_LINES} more failures"
+    yield from _not_done([each for _, each in bad if is_left_out(each)], width)
     if run.results:
         short = short_id(run.run_id)
         yield ""
@@ -116,12 +120,18 @@ def _headline(run: "StoredRun") -> str:
     summary = run.summary
     if summary is None:
         count = len(run.results)
-        return f"unfinished, {plural(count, 'result')} so far"
-    parts = [
-        f"{summary[key]} {key}"
-        for key in ("succeeded", "failed", "parked", "skipped")
-        if summary.get(key)
-    ]
+        status = status_of(run)
+        hint = f"; `muster resume {short_id(run.run_id)}` goes on with it"
+        hint = hint if status == UNFINISHED else ""
+        return f"{status}, {plural(count, 'result')} so far{hint}"
+    left_out = sum(map(is_left_out, run.results.values()))
+    numbers = {
+        "succeeded": summary.get("succeeded", 0),
+        "failed": summary.get("failed", 0) + summary.get("parked", 0) - left_out,
+        "not done": left_out,
+        "skipped": summary.get("skipped", 0),
+    }
+    parts = [f"{number} {word}" for word, number in numbers.items() if number > 0]
     time = took(summary.get("duration_s") or 0.0)
     total = summary.get("total", len(run.results))
     counts = ", ".join(parts) or "nothing was run"
@@ -145,8 +155,22 @@ def _failed(name: str, result: "SpawnResult", width: int) -> Iterator[str]:
     if result.failure is None:
         return
     path = f" after {', '.join(result.recovery_path)}" if result.recovery_path else ""
-    yield from wrapped(f"{name} failed{path}", width=width)
+    yield from wrapped(f"task {name} failed{path}", width=width)
     yield from _reason(result.failure, width)
+
+
+def _not_done(left_out: Sequence["SpawnResult"], width: int) -> Iterator[str]:
+    """Each reason once: behind one failure there may be a hundred tasks."""
+    reasons: dict[str, list[str]] = {}
+    for each in left_out:
+        name = name_of(each.task_id, each.task_index)
+        reasons.setdefault(each.error or "", []).append(name)
+    if reasons:
+        yield ""
+    for reason, names in list(reasons.items())[:MAX_LINES]:
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        text = f"{', '.join(names[:MAX_NAMES])}{more}: {reason}"
+        yield from wrapped(text, width=width, indent=" " * 9, first="not done ")
 
 
 def _reason(failure: "Failure", width: int) -> Iterator[str]:

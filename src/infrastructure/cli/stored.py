@@ -1,9 +1,8 @@
 """Finds what `show` and `logs` are asked for, or says what is nearest."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
-from muster.domain.errors import JournalError, MusterError
+from muster.domain.errors import JournalError, MusterError, PlanError
 from muster.domain.suggestion import did_you_mean, nearest
 
 if TYPE_CHECKING:
@@ -11,6 +10,9 @@ if TYPE_CHECKING:
 
     from muster.domain.outcome import SpawnResult
     from muster.infrastructure.stored_runs import StoredRun
+
+RUNNING: Final = "running"
+UNFINISHED: Final = "unfinished"
 
 
 class UnknownRunError(MusterError):
@@ -41,6 +43,8 @@ def stored_task(run: "StoredRun", name: str) -> "tuple[str, SpawnResult]":
     result = run.results.get(name)
     if result is not None:
         return name, result
+    if name in planned(run):
+        raise UnknownRunError(f"task '{name}' of run {run.run_id} has no result yet")
     if not run.results:
         raise UnknownRunError(f"run {run.run_id} has no results yet")
     hint = did_you_mean(name, run.results) or "; `muster show RUN` lists them"
@@ -48,9 +52,38 @@ def stored_task(run: "StoredRun", name: str) -> "tuple[str, SpawnResult]":
 
 
 def status_of(run: "StoredRun") -> str:
-    """How a run ended; "unfinished" while it goes on, or when it was cut off."""
-    summary: Mapping[str, Any] = run.summary or {}
-    return str(summary.get("status", "unfinished"))
+    """How a run ended; "running", or "unfinished" when it was cut off."""
+    if run.summary is None:
+        return unended(run.folder)
+    return str(run.summary.get("status", UNFINISHED))
+
+
+def unended(folder: "Path") -> str:
+    """Of a run without a summary: whether somebody still works on it."""
+    from muster.infrastructure.journal.claim import is_held  # noqa: PLC0415
+
+    return RUNNING if is_held(folder) else UNFINISHED
+
+
+def is_cut_off(folder: "Path") -> bool:
+    """Whether nobody works any more on a run that has not come to its end."""
+    from muster.infrastructure.journal.claim import LOCK, is_held  # noqa: PLC0415
+    from muster.infrastructure.run_store import SUMMARY  # noqa: PLC0415
+
+    # In this order: the summary is written before the run is let go.
+    is_free = (folder / LOCK).exists() and not is_held(folder)
+    return is_free and not (folder / SUMMARY).exists()
+
+
+def planned(run: "StoredRun") -> frozenset[str]:
+    """The ids of its plan; none when that can't be read."""
+    from muster.infrastructure import plan_files  # noqa: PLC0415
+
+    try:
+        plan = plan_files.load("plan", text=run.plan.read_bytes())
+    except (OSError, PlanError):
+        return frozenset()
+    return frozenset(task.id for task in plan.tasks)
 
 
 def state_of(result: "SpawnResult") -> str:

@@ -22,7 +22,7 @@ from muster.infrastructure.cli.words import (
     took,
 )
 
-FRAME_LINES: Final = 17  # of the summary without its failures, and the prompt
+FRAME_LINES: Final = 18  # of the summary without its failures, and the prompt
 FEWEST: Final = 2
 LONGEST: Final = 2  # lines of the terminal for one failure's message
 _STATUS: Final = {
@@ -54,6 +54,7 @@ class Summary:
             yield from _left_out(left_out)
         yield ""
         yield f"results  {shown(self.folder)}"
+        yield f"report   {shown(self.folder / 'report.html')}"
         yield from self._next(failed, any_left_out=bool(left_out))
 
     def _headline(self, results: Sequence[SpawnResult]) -> str:

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from muster.application.resumption import (
     Resumption,
@@ -99,15 +99,34 @@ class TakenUp:
 
         for task_id in only or ():
             plan.task(task_id)
-        self.plan, self.only = plan, only
         self.identities = identify(plan, plan_context(settings, plan))
+        self.plan, self.only = self._with_own_ticks(plan), only
         self.resumption = plan_resume(
-            plan,
+            self.plan,
             self.identities,
             self.stored.tasks,
             only=only,
             retry_failed=retry_failed,
         )
+
+    def _with_own_ticks(self, plan: Plan) -> Plan:
+        """What this run has done is kept with its answer, ticked since or not."""
+        finished, identities = self.stored.tasks.finished, self.identities
+        own = {
+            task.id
+            for task in plan.tasks
+            if task.done
+            and (known := finished.get(task.id)) is not None
+            and known.cause is None
+            and known.identity == identities[task.id]
+        }
+        if not own:
+            return plan
+        tasks = [
+            evolve(task, done=False) if task.done and task.id in own else task
+            for task in plan.tasks
+        ]
+        return evolve(plan, tasks=tasks)
 
     def past(self, text: bytes) -> Past:
         """What the run goes on from; its copy of the plan becomes this ``text``."""

@@ -52,6 +52,7 @@ def test_a_good_run_is_short() -> None:
         "2 of 2 done in 4.0 s (4.0 s of work, longest chain 2.0 s)",
         "",
         f"results  {FOLDER}",
+        f"report   {FOLDER}/report.html",
         "next     muster show abc123",
     ]
 
