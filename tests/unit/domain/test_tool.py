@@ -29,7 +29,7 @@ CLAUDE: dict[str, Any] = {
         (
             {},
             {"session_id": "s", "agent": "a", "model": "m"},
-            "claude -p --verbose --resume s --agent a --model=m",
+            "claude -p --verbose --agent a --model=m --resume s",
         ),
         ({"permissions": "bypass"}, {}, "claude -p --verbose --yes"),
         ({}, {"prompt": "hello"}, "claude -p --verbose"),

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from muster.domain import presets
 from muster.domain.outcome import Failure, FailureCause
@@ -21,6 +21,7 @@ from muster.infrastructure.adapters.local_process.failures import (
     RequestRejectedError,
     rejected,
 )
+from muster.infrastructure.adapters.local_process.personas import is_known
 
 
 @frozen(slots=True)
@@ -57,6 +58,7 @@ class Launcher:
         _check_environment(spec.env)
         _check_ids(request)
         executable = self._find(spec, cwd)
+        request = _introduced(spec, request, env, cwd)
         prompt = encoded_prompt(request.text)
         stop_signal = _signal(spec)
         if spec.prompt == "stdin":
@@ -162,6 +164,24 @@ def _tool_of(request: AgentRequest) -> ToolSpec:
         problem = "the request names no tool; a ToolRegistry resolves one"
         raise rejected(problem)
     return request.tool
+
+
+def _introduced(
+    spec: ToolSpec, request: AgentRequest, env: Mapping[str, str], cwd: str | None
+) -> AgentRequest:
+    """A request whose persona the tool knows, or has before its prompt."""
+    agent, profile = request.agent, request.profile
+    if agent is None or not spec.agent_args or is_known(spec, agent, env=env, cwd=cwd):
+        return request
+    if profile is not None and profile.prompt:
+        told = f"{profile.prompt.strip()}\n\n{request.text}"
+        return evolve(request, agent=None, prompt=told)
+    places = ", ".join(each.replace("{agent}", agent) for each in spec.agent_files)
+    problem = (
+        f"tool '{spec.name}' has no agent '{agent}' and would run without it; it is "
+        f"looked for in {places}"
+    )
+    raise RequestRejectedError(Failure(FailureCause.NOT_FOUND, problem))
 
 
 def _folder_of(request: AgentRequest) -> str | None:
