@@ -5,12 +5,13 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from muster.application.concurrent_deliberation import ConcurrentDeliberationService
 from muster.application.council_agents import CouncilAgents
 from muster.application.deliberation import Deliberation
 from muster.application.fleet_context import FleetContext
+from muster.application.halting import why_halted
 from muster.application.ports.halt_checker import HaltChecker
 from muster.application.ports.witness import Witness
 from muster.domain import presets
@@ -117,6 +118,10 @@ class CouncilRun:
         result = await self._service.invoke_concurrent(requests)
         if self.agents.trouble is not None:
             raise self.agents.trouble
+        if result.halted:
+            # A member whose end came first tells of the halt in its own words.
+            reason = await why_halted(self.halt_checker) or result.halt_reason
+            result = evolve(result, halt_reason=reason)
         return result
 
     async def _bear_witness(self, verdict: Verdict) -> None:

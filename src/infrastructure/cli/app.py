@@ -23,6 +23,7 @@ GROUPS: Final[dict[str, dict[str, Entry]]] = {
         "run": ("Run a plan file: a fleet of agents and programs", "run:run"),
         "resume": ("Go on with a run that was interrupted", "resume:resume"),
         "spawn": ("Run one or many prompts without a plan file", "spawn:spawn"),
+        "deliberate": ("Let a council of agents vote", "deliberate:deliberate"),
         "demo": ("Ten seconds that show a fleet survive", "demo:demo"),
     },
     "Look": {

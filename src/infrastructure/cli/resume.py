@@ -9,7 +9,7 @@ import attrs
 from attrs import frozen
 from cyclopts import Parameter
 
-from muster.domain.errors import PlanError
+from muster.domain.errors import ConfigError, PlanError
 from muster.domain.plan import Plan
 from muster.infrastructure import plan_files
 from muster.infrastructure.cli import preflight
@@ -22,6 +22,7 @@ from muster.infrastructure.text_file import UnreadableTextError, read_bytes
 if TYPE_CHECKING:
     from muster.infrastructure.cli.taking_up import TakenUp
 
+_SEATS = ("tool", "model", "policy", "max_concurrent")
 _ENGINE = tuple(field.name for field in attrs.fields(EngineFlags))
 
 
@@ -80,10 +81,12 @@ def resume(
     story = story or StoryFlags()
     console = Output.of(flags, quiet=story.quiet)
     exclude("--jsonl", "--json", both=console.is_json and story.jsonl)
-    from muster.infrastructure.cli import taking_up  # noqa: PLC0415
+    from muster.infrastructure.cli import council_resuming, taking_up  # noqa: PLC0415
 
     home = Settings.load().home
     run_id = run_called(home, run)
+    if council_resuming.is_council(home, run_id):
+        return _council(run_id, way, engine, console, jsonl=story.jsonl)
     if way.dry_run:
         with taking_up.looked_at(home, run_id) as taken:
             _decide(taken, way, engine)
@@ -100,6 +103,28 @@ def resume(
         taken.end_leftovers(console)
         taken.show(console)
         return _run(taken, settings, text, way, console, jsonl=story.jsonl)
+
+
+def _council(
+    run_id: str, way: ResumeFlags, engine: EngineFlags, console: Output, *, jsonl: bool
+) -> int:
+    from muster.infrastructure.cli import council_resuming  # noqa: PLC0415
+    from muster.infrastructure.cli.deliberate import SeatFlags  # noqa: PLC0415
+
+    for flag in ("waves", "sequential", "only", "fail_fast", "deadline", "output"):
+        if getattr(way, flag):
+            name = flag.replace("_", "-")
+            raise ConfigError("is for plans, and this run is a council", f"--{name}")
+    if way.dry_run:
+        return council_resuming.look(run_id, console)
+    seats = {name: value for name, value in engine.given().items() if name in _SEATS}
+    return council_resuming.go_on(
+        run_id,
+        SeatFlags(**seats),
+        console,
+        jsonl=jsonl,
+        retry_failed=way.retry_failed,
+    )
 
 
 def _decide(

@@ -45,7 +45,7 @@ from muster.infrastructure.settings import Settings
 
 EVENTS: Final = "events.jsonl"
 SHOW_CURSOR: Final = b"\x1b[?25h\n"
-_CODES: Final[Mapping[RunStatus, ExitCode]] = {
+CODES: Final[Mapping[RunStatus, ExitCode]] = {
     RunStatus.SUCCEEDED: ExitCode.SUCCEEDED,
     RunStatus.FAILED: ExitCode.FAILED,
     RunStatus.PARTIAL: ExitCode.PARTIAL,
@@ -218,7 +218,7 @@ class _Stage:
             # First in, last out: a Ctrl-C must not hit a half restored terminal.
             stack.enter_context(interruptions.handled(loop))
             stack.callback(self.view.close)
-            stack.enter_context(_warnings_to(self.view.say))
+            stack.enter_context(warnings_to(self.view.say))
             for each in (self.results, self.files):
                 each.on_lost = lambda error: loop.call_soon_threadsafe(
                     interruptions.lost, str(error)
@@ -326,7 +326,7 @@ class _Stage:
 
 def code_of(report: RunReport) -> ExitCode:
     """The exit code of a run that nobody interrupted."""
-    code = _CODES[report.status]
+    code = CODES[report.status]
     # A lane that waits for somebody to log in is not helped by trying again later.
     if code is ExitCode.PARKED and "auth" in report.summary.get("by_cause", {}):
         return ExitCode.PREFLIGHT
@@ -362,7 +362,7 @@ class _Counted:
 
 
 @contextmanager
-def _warnings_to(say: Callable[[str], object]) -> Iterator[None]:
+def warnings_to(say: Callable[[str], object]) -> Iterator[None]:
     """Warnings of the engine go where the talk goes, not across the live table."""
     handler = _Said(say)
     logger = logging.getLogger("muster")
