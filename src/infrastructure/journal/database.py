@@ -41,11 +41,19 @@ class Opened:
     warning: str | None = None
 
 
-def open_journal(home: Path, *, busy_seconds: float = presets.JOURNAL_BUSY) -> Opened:
-    """The journal of that home, made where there is none. Raises `JournalError`."""
+def open_journal(
+    home: Path,
+    *,
+    busy_seconds: float = presets.JOURNAL_BUSY,
+    is_suspect: bool = False,
+) -> Opened:
+    """The journal of that home, made where there is none. Raises `JournalError`.
+
+    One that ``is_suspect`` is checked as a whole, however big: about 1 s per GiB.
+    """
     path = home / NAME
     try:
-        return Opened(_connected(path, busy_seconds))
+        return Opened(_connected(path, busy_seconds, is_suspect=is_suspect))
     except sqlite3.DatabaseError as exc:
         if not is_damage(exc):
             raise refused(exc, path) from exc
@@ -94,7 +102,7 @@ def _rescued(path: Path, busy_seconds: float) -> Opened:
         with salvage.alone(path):
             try:
                 # Another process may have rescued it while we waited.
-                return Opened(_connected(path, busy_seconds))
+                return Opened(_connected(path, busy_seconds, is_suspect=True))
             except sqlite3.DatabaseError as exc:
                 if not is_damage(exc):
                     raise
@@ -117,7 +125,9 @@ def _saved(path: Path, busy_seconds: float) -> dict[str, int]:
         return salvage.copy_readable(path, connection)
 
 
-def _connected(path: Path, busy_seconds: float) -> sqlite3.Connection:
+def _connected(
+    path: Path, busy_seconds: float, *, is_suspect: bool = False
+) -> sqlite3.Connection:
     _make_private(path)
     connection = sqlite3.connect(
         path,
@@ -127,7 +137,7 @@ def _connected(path: Path, busy_seconds: float) -> sqlite3.Connection:
         cached_statements=64,
     )
     try:
-        _prepare(connection, path)
+        _prepare(connection, path, is_suspect=is_suspect)
     except BaseException:
         connection.close()
         raise
@@ -143,14 +153,14 @@ def _make_private(path: Path) -> None:
     sync_folders([path.parent])
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, *, is_suspect: bool) -> None:
     with closing(connection.execute("PRAGMA journal_mode")) as cursor:
         (mode,) = cursor.fetchone()
     if mode != "wal":
         connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cell_size_check = ON")
-    if path.stat().st_size <= presets.JOURNAL_CHECKED_BYTES:
+    if is_suspect or path.stat().st_size <= presets.JOURNAL_CHECKED_BYTES:
         _check(connection)
     migrate(connection, str(path))
 

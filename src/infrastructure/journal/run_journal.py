@@ -113,13 +113,13 @@ class RunJournal:
     ) -> Self:
         """The run is ours from now on. Raises `JournalError` that says whose it is."""
         store = RunStore(run_id, home / RUNS / run_id, redactor or Redactor())
-        opened = open_journal(home, busy_seconds=busy_seconds)
+        opened = open_journal(home, busy_seconds=busy_seconds, is_suspect=True)
         connection = opened.connection
         with ExitStack() as undo:
             undo.callback(connection.close)
-            run = _number_of(connection, store.folder, clock)
-            claim = Claim.take(store.folder, lambda: _owner_of(connection, run))
+            claim = Claim.take(store.folder, lambda: _owner_of(connection, run_id))
             undo.callback(claim.release)
+            run = _number_of(connection, store.folder, clock)
             owner = (os.getpid(), clock.epoch(), run)
             _committed(connection, home, sql.OWNED, owner)
             undo.pop_all()
@@ -354,10 +354,10 @@ def _committed(
     return int(cursor.lastrowid or 0)
 
 
-def _owner_of(connection: sqlite3.Connection, run: int) -> Owner:
-    query = "SELECT owner_pid, owner_since FROM runs WHERE run = ?"
+def _owner_of(connection: sqlite3.Connection, run_id: str) -> Owner:
+    query = "SELECT owner_pid, owner_since FROM runs WHERE run_id = ?"
     try:
-        found = connection.execute(query, (run,)).fetchone()
+        found = connection.execute(query, (run_id,)).fetchone()
     except sqlite3.Error:
         found = None
     return found or (None, None)
