@@ -302,6 +302,24 @@ def test_equal_tasks_share_an_answer(cli: Cli) -> None:
     assert outputs(cli)["c"] == "one"
 
 
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_what_took_long_goes_first_the_next_time(cli: Cli, *, is_killed: bool) -> None:
+    """Known by content, not by name; a run that was killed teaches, too."""
+    agent = AGENT.replace("cat\n", '[ "$MUSTER_TASK_ID" = e ] && sleep 0.8\ncat\n')
+    cli.file("agent.sh", f'{agent}echo "$MUSTER_TASK_ID" >> order\n')
+    write_plan(cli, a="one", c="three", e="five", g="seven")
+    if is_killed:
+        killed(cli, "g")
+    else:
+        cli.args("run", "plan.json", *RUN).run().status(0)
+    (cli.folder / "order").unlink()
+
+    write_plan(cli, a="one", c="three", z="five")
+    cli.args("run", "plan.json", *RUN, "--max-concurrent", "1").run().status(0)
+
+    assert (cli.folder / "order").read_text().split()[0] == "z"
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="counts by /proc")  # noqa: PTH112
 @pytest.mark.parametrize("seed", range(20))
 def test_killed_at_a_random_instant(tmp_path: Path, seed: int) -> None:
