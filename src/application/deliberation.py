@@ -105,11 +105,10 @@ class Deliberation:
 
     def hear(self, event: DeliberationEvent) -> None:
         """For a chamber that tells of each agent as it ends: then all are told at once."""
-        place = self._place(event.request)
         if isinstance(event, AgentAnswered):
-            self._tell_said(place, event.request, self.mask(event.output.content))
+            self._tell_said(event.request, self.mask(event.output.content))
         elif isinstance(event, AgentFailed):
-            self._tell_failed(place, event.request, event.failure.failure)
+            self._tell_failed(event.request, event.failure.failure)
 
     # --- a round ----------------------------------------------------------------
 
@@ -207,10 +206,12 @@ class Deliberation:
             else:
                 found[each.agent_id] = known
         answers = _Answers()
+        recalled = frozenset(found)
         if fresh:
             answers.halt_reason = await self._invoke(fresh, found)
         for each in requests:
-            self._file(each, found[each.agent_id], answers)
+            is_old = each.agent_id in recalled
+            self._file(each, found[each.agent_id], answers, is_old=is_old)
         return answers
 
     async def _invoke(
@@ -233,15 +234,20 @@ class Deliberation:
         return result.halt_reason or self.stopped()
 
     def _file(
-        self, request: AgentRequest, came: AgentOutput | Failure, answers: _Answers
+        self,
+        request: AgentRequest,
+        came: AgentOutput | Failure,
+        answers: _Answers,
+        *,
+        is_old: bool,
     ) -> None:
-        name, place = request.agent_id, self._place(request)
+        name = request.agent_id
         if isinstance(came, Failure):
             answers.failed[name] = came
-            self._tell_failed(place, request, came)
+            self._tell_failed(request, came, is_old=is_old)
         else:
             answers.said[name] = self.mask(came.content)
-            self._tell_said(place, request, answers.said[name])
+            self._tell_said(request, answers.said[name], is_old=is_old)
 
     def _request(
         self, number: int, name: str, prompt: str, *, again: bool
@@ -266,30 +272,27 @@ class Deliberation:
 
     # --- telling ----------------------------------------------------------------
 
-    def _place(self, request: AgentRequest) -> tuple[int, Phase, bool]:
-        found = request.context.metadata if request.context else None
-        assert found is not None  # noqa: S101 - every request of ours has one
-        return found["round"], found["phase"], found[AGAIN]
-
     def _tell_said(
-        self, place: tuple[int, Phase, bool], request: AgentRequest, content: str
+        self, request: AgentRequest, content: str, *, is_old: bool = False
     ) -> None:
         if not self._is_news(request):
             return
-        number, phase, again = place
+        number, phase, again = _place(request)
         ballot: Ballot | None = None
         if phase is Phase.VOTE:
             ballot = read_vote(content, self.council.choices)
+        name = request.agent_id
         self.listener(
-            StatementCommitted(number, phase, request.agent_id, content, ballot, again)
+            StatementCommitted(number, phase, name, content, ballot, again, is_old)
         )
 
     def _tell_failed(
-        self, place: tuple[int, Phase, bool], request: AgentRequest, failure: Failure
+        self, request: AgentRequest, failure: Failure, *, is_old: bool = False
     ) -> None:
         if self._is_news(request):
-            number, phase, _ = place
-            self.listener(MemberAbsent(number, phase, request.agent_id, failure))
+            number, phase, _ = _place(request)
+            name = request.agent_id
+            self.listener(MemberAbsent(number, phase, name, failure, is_old))
 
     def _is_news(self, request: AgentRequest) -> bool:
         request_id = str(request.request_id)
@@ -297,6 +300,12 @@ class Deliberation:
             return False
         self._told.add(request_id)
         return True
+
+
+def _place(request: AgentRequest) -> tuple[int, Phase, bool]:
+    found = request.context.metadata if request.context else None
+    assert found is not None  # noqa: S101 - every request of ours has one
+    return found["round"], found["phase"], found[AGAIN]
 
 
 def _reasons(failed: Mapping[str, Failure]) -> dict[str, str]:

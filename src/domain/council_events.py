@@ -17,7 +17,10 @@ class RoundBegan:
 
 @frozen
 class StatementCommitted:
-    """A member's answer is recorded; of a vote, ``ballot`` is what was read in it."""
+    """A member's answer is recorded; of a vote, ``ballot`` is what was read in it.
+
+    ``recalled``: it was committed before this council was taken up.
+    """
 
     number: int
     phase: Phase
@@ -25,6 +28,7 @@ class StatementCommitted:
     content: str
     ballot: Ballot | None = None
     again: bool = False
+    recalled: bool = False
 
 
 @frozen
@@ -35,6 +39,7 @@ class MemberAbsent:
     phase: Phase
     member: str
     failure: Failure
+    recalled: bool = False
 
 
 @frozen

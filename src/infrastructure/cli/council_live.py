@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import ceil
+from posixpath import commonprefix
 from typing import Any, Final, cast
 
 from attrs import define, field
@@ -24,6 +25,7 @@ NARROWEST: Final = 18  # of a column
 LEAST_SAID: Final = 16  # columns; less of a line tells nothing
 WORD: Final = 10
 MAX_NAME: Final = 24
+BESIDE: Final = 4  # the mark and the gaps
 ABSENCES_TOLD: Final = 5  # of a round; the table has them all
 COLOURS: Final = ("green", "red", "yellow", "magenta", "blue", "cyan")
 _MARKS: Final = {
@@ -71,7 +73,7 @@ class CouncilLive(LiveView):
             return "bold"
         if isinstance(event, told.AskedAgain):
             return "yellow"
-        if isinstance(event, told.MemberAbsent):
+        if isinstance(event, told.MemberAbsent) and not event.recalled:
             self._absences += 1
             return "red" if self._absences <= ABSENCES_TOLD else None
         return None
@@ -90,7 +92,7 @@ class CouncilLive(LiveView):
 
 def _cut(text: Text, width: int) -> Text:
     text.no_wrap = True
-    text.truncate(width, overflow="ellipsis")
+    text.truncate(width, overflow="crop")
     return text
 
 
@@ -98,17 +100,36 @@ def _seats(board: CouncilBoard, now: float, width: int, room: int) -> Table:
     chairs = list(board.chairs.values())
     columns = min(ceil(len(chairs) / room), max(1, width // NARROWEST))
     shown = _most_telling(chairs, columns * room)
-    rows = ceil(len(shown) / columns)
-    cell = width // columns
-    names = min(max(len(each.name) for each in shown), MAX_NAME, cell - WORD - 3)
+    rows, cell = ceil(len(shown) / columns), width // columns
+    word = _word_width(board)
+    names = _labels([each.name for each in shown], cell - word - BESIDE)
+    label = max(len(each) for each in names)
     table = Table.grid(padding=0)
     for _ in range(columns):
         table.add_column(no_wrap=True, width=cell)
+    texts = [
+        _seat(chair, name.ljust(label), board, now, (cell, word))
+        for chair, name in zip(shown, names, strict=True)
+    ]
     for row in range(rows):
         # Down the columns, as one reads a list of names.
-        here = shown[row::rows]
-        table.add_row(*(_seat(each, board, now, cell, names) for each in here))
+        table.add_row(*texts[row::rows])
     return table
+
+
+def _word_width(board: CouncilBoard) -> int:
+    choices = board.council.choices if board.phase is Phase.VOTE else ()
+    return min(WORD, max(len(each) for each in ("absent", *choices)))
+
+
+def _labels(names: Sequence[str], width: int) -> list[str]:
+    """The names within that width; what they all begin with is left out first."""
+    longest = max(len(each) for each in names)
+    if longest > width:
+        common = commonprefix(list(names))
+        stem = common[: max(common.rfind("-"), common.rfind(" ")) + 1]
+        names = [each.removeprefix(stem) for each in names]
+    return [one_line(each, max(4, min(width, MAX_NAME))) for each in names]
 
 
 def _most_telling(chairs: Sequence[Chair], room: int) -> Sequence[Chair]:
@@ -121,15 +142,15 @@ def _most_telling(chairs: Sequence[Chair], room: int) -> Sequence[Chair]:
 
 
 def _seat(
-    chair: Chair, board: CouncilBoard, now: float, width: int, names: int
+    chair: Chair, name: str, board: CouncilBoard, now: float, room: tuple[int, int]
 ) -> Text:
+    width, word = room
     mark, style = _MARKS[chair.seat]
     if chair.seat is Seat.VOTED:
         style = _colour(board, chair.choice)
-    name = one_line(chair.name, max(4, names)).ljust(names)
     text = Text(f"{mark} {name} ", style=style)
-    text.append(one_line(_word(chair, now), WORD).ljust(WORD), style=style)
-    left = width - text.cell_len - 2
+    text.append(one_line(_word(chair, now), word).ljust(word), style=style)
+    left = width - text.cell_len - BESIDE
     if left >= LEAST_SAID and chair.said:
         text.append(f" {one_line(chair.said, left)}", style="dim")
     return _cut(text, width - 1)

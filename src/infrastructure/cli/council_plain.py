@@ -24,6 +24,7 @@ class CouncilPlain(PlainView):
 
     def hear(self, event: CouncilEvent) -> None:
         """Takes an event of the council."""
-        if not self.is_quiet:
+        # On resuming, what was told before is told in sum.
+        if not self.is_quiet and not getattr(event, "recalled", False):
             words = council_words(event)
             self._line(f"[{self.now() - self._began:7.1f}s] {words}")
