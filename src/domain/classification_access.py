@@ -11,7 +11,7 @@ _MODEL_GONE: Final = (
     r"(?:(?:is |was )?not (?:found|available|supported|recogni[sz]ed|valid|exist(?:ing)?"
     r"|accessible|enabled|allowed)|does(?:n't| not) exist|(?:is )?unavailable|unknown"
     r"|(?:is|has been|was) (?:deprecated|retired|decommissioned|removed|shut down)"
-    r"|is(?:n't| no longer) (?:available|supported))"
+    r"|is(?:n't| no longer) (?:available|supported)|is invalid)"
 )
 
 ROWS: Final[tuple[Row, ...]] = (
@@ -36,7 +36,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "auth",
         "auth",
         "auth|api key|api_key|apikey|api-key|token|credential|log in|login|logged|sign in"
-        "|signing in|invalid_grant|_key|session",
+        "|signing in|invalid_grant|_key|session|令牌|密钥|身份验证|鉴权",
         r"(?:invalid|incorrect|wrong|bad|missing|expired|revoked|unknown|no|malformed|disabled"
         r"|inactive|provide (?:an?|your|the)|set (?:an?|your|the))(?: \w+){0,2}"
         r"[-_ ](?:x[-_ ])?api[-_ ]?key|api[-_ ]?key[\"'`]? (?:\S+ )?(?:is |was |has |has been )?"
@@ -62,7 +62,9 @@ ROWS: Final[tuple[Row, ...]] = (
         r" (?:the )?(?:default )?credentials|\binvalid_grant\b|\binvalid_client\b"
         r"|(?:invalid|set an|no|select an?) auth(?:entication)? (?:method|type|provider)"
         r"|session (?:has |is )?(?:expired|invalid)|\bnot signed in\b|no auth(?:entication)? "
-        r"(?:information |credentials )?(?:was )?(?:found|provided|configured)",
+        r"(?:info(?:rmation)? |credentials )?(?:was )?(?:found|provided|configured)"
+        r"|(?:not created|created without|without) (?:with )?authentication\b"
+        r"|(?:令牌|密钥).{0,8}(?:过期|无效|错误|不正确)|(?:无效的|错误的)(?:令牌|密钥)|身份验证失败|鉴权失败",
         says_so=True,
     ),
     Row(
@@ -76,8 +78,8 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(
         "invalid_model",
         "invalid_model",
-        "model",
-        r"(?:\bmodel(?:s/[\w.:@/-]+|_id)?)(?: (?:id|name|named|version|code))?[:=]? ?"
+        "model|endpoint|deployment",
+        r"(?:\bmodel(?:s/[\w.:@/-]+|_id)?)(?: (?:id|name|named|version|code|identifier))?[:=]? ?"
         rf"(?:[`\"'(<]?[\w.:@/…-]{{1,80}}[`\"')>]? )?{_MODEL_GONE}\b"
         r"|(?:unknown|invalid|unsupported|no such|unrecogni[sz]ed|nonexistent|missing|bad"
         r"|unavailable) model\b(?! (?:response|output|metadata|answer|stream|behaviou?r))"
@@ -131,6 +133,20 @@ ROWS: Final[tuple[Row, ...]] = (
         says_so=True,
     ),
     Row(
+        "shell_syntax",
+        "invalid_request",
+        "syntax error",
+        r"(?:^|: )(?:line )?\d+: syntax error",
+    ),
+    Row(
+        "proxy_refuses",
+        "forbidden",
+        "407",
+        r"proxy authentication required|tunnel\w*\b.{0,60}\b407\b|"
+        + status("407", "proxy"),
+        says_so=True,
+    ),
+    Row(
         "nested_session",
         "invalid_request",
         "inside another|nested",
@@ -168,7 +184,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "not_trusted",
         "invalid_request",
         "trust|root|sudo|sandbox|bwrap|git repo",
-        r"not (?:inside|running in|in) a (?:trusted (?:directory|folder)|git repo\w*)"
+        r"not a git repository|not (?:inside|running in|in) a (?:trusted (?:directory|folder)|git repo\w*)"
         r"|(?:directory|folder|workspace) is not trusted|cannot be (?:used|run) (?:with|as) root"
         r"|(?:with|as) root/sudo|bwrap: |sandbox (?:\w+ )?(?:failed|error|unavailable|not (?:available"
         r"|supported))|failed to (?:start|create|apply|initiali[sz]e) (?:the )?sandbox",

@@ -21,7 +21,7 @@ _MARKER: Final = re.compile(
     r"(?<![\w/.-])(?:error|errors:|err|errno|fail(?:ed|ure|s)?|fatal|exception"
     r"|panic(?:ked)?|critical|abort(?:ed|ing)|denied|refused|rejected|cannot|can't"
     r"|could not|couldn't|unable|invalid|problem|severe|alert|emerg"
-    r"|(?:\w+\.){0,6}\w{2,40}(?:error|exception))(?![\w/-]|\.\w)|[✘❌✗⎿]|\bE\d{4} ",
+    r"|(?:\w+\.){0,6}\w{2,40}(?:error|exception)|(?:\w+\.){1,6}\w{2,40}timeout)(?![\w/-]|\.\w)|[✘❌✗⎿]|\bE\d{4} ",
     re.IGNORECASE,
 )
 # What may stand before the phrase that opens a line.
@@ -31,7 +31,7 @@ _LEAD: Final = re.compile(
     r"|(?:[a-z][\w.@/-]{0,60}|[A-Z][A-Z_]{1,30}|\w*[a-z][A-Z.]\w*|[\w.]+\.[A-Z]\w+)(?:\[\d+\])?:(?= )"
     r"|(?:http|https|api|the|your|you|you've|you have|a|an|got|received|request|response"
     r"|status|status code|code|provider|server|service|this|model|openai|anthropic|google|gemini|claude"
-    r"|codex|copilot|qwen|upstream|remote|we|we're|we are|currently|oauth|it|has|is|was|llm|http/\d(?:\.\d)?"
+    r"|codex|copilot|qwen|upstream|remote|you are|you're|we|we're|we are|currently|oauth|it|has|is|was|llm|http/\d(?:\.\d)?"
     r"|access|permission)(?= )"
     r"|[^\w\s\"'`|]{1,4})\s*",
     re.IGNORECASE,
@@ -54,7 +54,7 @@ _HEALTHY: Final = re.compile(
     r"|matches|violations?|hits?)\b|\b0 (?:failed|found|skipped)\b"
     r"|\b\d+ (?:passed|found|ok)\b|\berrors?\s?[:=]\s?0\b"
     r"|\b(?:passed|ok|successful(?:ly)?|succeeded|recovered|fixed|resolved|loaded|handled)[.!]?$"
-    r"|^\W{0,3}[✓✔☑]|\bgracefully\b|[:=] ?(?:none|0|\[\]|false|null)\W*$|\bin (?:the )?cache\b"
+    r"|^\W{0,3}[✓✔☑]|\bgracefully\b|[:=] ?(?:none|0|\[\]|false|null)[^\w}]*$|\bin (?:the )?cache\b"
     r"|\b(?:no|without) (?:\w+ ){0,2}limits?\b",
     re.IGNORECASE,
 )

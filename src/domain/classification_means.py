@@ -34,12 +34,13 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(
         "out_of_memory",
         "out_of_memory",
-        "memory|heap|oom|enomem|malloc|bad_alloc|out of",
+        "memory|heap|oom|enomem|malloc|bad_alloc|out of|allocation",
         r"\b(?:java(?:script)? )?heap out of memory|reached heap limit|out of memory"
         r"|near heap limit|\bENOMEM\b|cannot allocate memory|can't allocate memory"
         r"|\bMemoryError\b|\boom[-_ ]?kill(?:ed|er)\b|\bOutOfMemory(?:Error)?\b"
         r"|memory (?:limit (?:was )?(?:exceeded|reached)|allocation (?:of [\w ]+)?failed"
-        r"|exhausted)|std::bad_alloc|\bFatalOOM\b|insufficient memory",
+        r"|exhausted)|std::bad_alloc|\bFatalOOM\b|insufficient memory|requires more (?:\w+ )?memory"
+        r"|enough (?:\w+ ){0,2}memory|array buffer allocation failed|CUDA_ERROR_OUT_OF_MEMORY",
     ),
     Row(
         "handles_exhausted",
@@ -100,10 +101,10 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(
         "context_length",
         "context_length",
-        "context|token|prompt is too|prompt too|input is too|too long",
+        "context|token|prompt is too|prompt too|input is too|too long|max seq len",
         r"context[-_ ]length[-_ ]exceeded|(?:maximum|max|model's) context (?:length|window|size)"
         r"|prompt (?:is )?too long|input (?:is )?too long|context (?:window|length|size|limit)"
-        r"(?: (?:is|was|has been))? ?(?:exceeded|exhausted|overflow|full)"
+        r"(?: (?:is|was|has been))? ?(?:exceeded|exceeds|exhausted|overflow|full)|max seq len \(\d+\) is larger"
         r"|exhausted context window|(?:exceed\w*|larger than|longer than|ran out of room in"
         r"|too (?:long|large|big) for)\b.{0,40}\bcontext(?: window| length| size)?"
         r"|\bContextOverflow(?:Error)?\b|\bContextWindowExceeded\w*"
@@ -147,7 +148,9 @@ ROWS: Final[tuple[Row, ...]] = (
         "account_disabled",
         "forbidden",
         "account|organization|organisation|workspace|access",
-        r"(?:account|organi[sz]ation|workspace|project)\b.{0,40}\b(?:has been |was |is )"
+        r"(?:organi[sz]ation|admin(?:istrator)?|owner) has (?:disabled|blocked|restricted|paused)\b"
+        r"|access (?:is |was |has been )?paused|must be a member of an organi[sz]ation"
+        r"|(?:account|organi[sz]ation|workspace|project)\b.{0,40}\b(?:has been |was |is )"
         r"(?:disabled|suspended|banned|deactivated|terminated|blocked|restricted)"
         r"|access to .{1,80} has been (?:temporarily )?(?:limited|restricted|suspended)",
         says_so=True,
@@ -159,11 +162,12 @@ ROWS: Final[tuple[Row, ...]] = (
         "limit|quota|usage|capacity|requests|allowance",
         rf"\b(?:hit|reached|exceeded|exhausted|used(?: up)?|over|at|out of|past|used all(?: of)?)"
         rf" (?:your|the|their|my|this|all(?: of)? your|its)(?: [\w'.-]{{1,30}}){{0,2}}"
-        rf" {_LIMIT_WORDS}\b(?! (?:to|for) (?:the )?(?:tokens|requests) per min)"
+        rf" {_LIMIT_WORDS}(?: rate)?(?: limits?)?\b(?! (?:to|for) (?:the )?(?:tokens|requests) per min)"
         r"|\b(?:hit|reached|exceeded) your (?:(?!rate|tokens?\b|requests?\b|[tr]pm)[\w.'-]{1,20} ){0,4}limit\b"
         r"|\ballowance (?:has been |is |was )?(?:exceeded|used up|exhausted|reached)"
         rf"|\b{_LIMIT_WORDS} (?:limit|quota|cap|allowance|credits?)s?"
         r"(?: (?:has been|is|was|have been))? ?(?:reached|exceeded|exhausted|used up|hit)"
+        r"|\b(?:free|included|plan) usage (?:has been |is )?(?:exceeded|exhausted|used up)"
         r"|\bout of (?:extra )?usage\b|\busage[_ ]limit[_ ](?:reached|exceeded)"
         rf"|{_PERIOD}[- _]?(?:\w+ )?(?:quota|limit|allowance)\b.{{0,30}}(?:exceed|reach|exhaust|hit)"
         rf"|(?:exceed|reach|exhaust|hit)\w*\b.{{0,60}}\b{_PERIOD}\b"
@@ -175,9 +179,11 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(
         "no_money",
         "quota",
-        "quota|credit|trial|billing|payment|balance|402|funds|insufficient|spend|hard limit|purchase",
+        "quota|credit|trial|billing|payment|balance|402|funds|insufficient|spend|hard limit|purchase"
+        "|recharge|top up|余额|欠费|额度|配额",
         r"credit balance (?:is )?too low|(?:insufficient|not enough|no more|out of|no)"
-        r"[-_ ](?:credits?|funds|balance|quota)\b|insufficient[_ ]quota|payment[_ ]required"
+        r"[-_ ](?:\w+[-_ ])?(?:credits?|funds|balance|quota)\b|balance (?:is )?(?:insufficient|exhausted|empty)"
+        r"|(?:recharge|top up) your|余额不足|欠费|(?:额度|配额)(?:已|不足|用完|超)|payment[_ ]required"
         r"|billing (?:is |details |account )?(?:required|disabled|not (?:enabled|active))"
         r"|billing[_ ](?:hard[_ ])?(?:limit|not[_ ]active)|credits? (?:have |has )?(?:been )?"
         r"(?:exhausted|depleted|used up|run out|expired)|add (?:more |\d+ )?credits"
@@ -218,12 +224,11 @@ ROWS: Final[tuple[Row, ...]] = (
         r"|\bQuota(?:Exceeded|Limit|Exhausted)\w*|have no quota|insufficient quota",
         says_so=True,
     ),
-    Row("quota_word", "quota", "quota", r"\bquota (?:error|limit|failure)\b"),
     # --- 429 ------------------------------------------------------------------
     Row(
         "rate_limit",
         "rate_limit",
-        "rate|limit|throttl|too many|slow down|tpm|rpm|1015|concurren",
+        "rate|limit|throttl|too many|slow down|tpm|rpm|1015|concurren|频繁|限流|速率|并发",
         r"rate[-_ ]?limit(?:s|ing)? (?:is |was |has been |have been |error: )?(?:exceeded|reached"
         r"|hit|error|exhausted)|rate[-_]?limit[-_]?(?:error|exceeded|reached)|\brate[-_ ]?limited"
         r"|\bRateLimit(?:Error|Exceeded|ed)\w*|\bTooManyRequests\w*|\btoo[-_ ]many[-_ ]"
@@ -231,9 +236,11 @@ ROWS: Final[tuple[Row, ...]] = (
         r"|due to|because of) (?:\w+(?:'s)? |an? |the |your ){0,4}rate[-_ ]?limit"
         r"|\bthrottl(?:ed|ing)(?:exception|error)?\b|\bThrottlingException\b|please slow down"
         r"|(?:requests?|tokens?) per (?:min(?:ute)?|second|hour)\b.{0,60}limit|limiting requests"
-        r"|error code: 1015|concurrency limit|request limit (?:exceeded|reached)",
+        r"|error code: 1015|concurrency limit|request limit (?:exceeded|reached)"
+        r"|请求(?:过于|太)频繁|限流|速率限制|并发.{0,6}(?:过高|超过|限制)",
         says_so=True,
     ),
+    Row("quota_word", "quota", "quota", r"\bquota (?:error|limit|failure)\b"),
     Row(
         "status_429",
         "rate_limit",
@@ -250,11 +257,12 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(
         "overloaded",
         "overloaded",
-        "overload|capacity|high demand|529|busy|heavy load|unavailable_error|high load",
+        "overload|capacity|high demand|529|busy|heavy load|unavailable_error|high load|繁忙|过载",
         r"overloaded(?:_error)?\b(?! (?:method|function|operator))|\bhigh demand\b|at capacity"
         r"|\b(?:capacity|engine|server|model|service) (?:is |are )?(?:currently |temporarily )?"
         r"(?:constraints?|overload\w*|busy|exhausted|exceeded)|no capacity available"
-        r"|(?:heavy|high) (?:load|traffic)|" + status("529", "overloaded"),
+        r"|(?:heavy|high) (?:load|traffic)|服务.{0,6}(?:繁忙|过载)|"
+        + status("529", "overloaded"),
         says_so=True,
     ),
 )

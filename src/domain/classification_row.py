@@ -59,4 +59,5 @@ def status(codes: str, *reasons: str) -> str:
     )
     named = "|".join(reasons)
     with_reason = rf"|(?<![\w.:/-])(?:{codes})\)?[:,]? (?:{named})" if reasons else ""
-    return f"{said}|{alone}{with_reason}"
+    failed = rf"|\bfailed\b[^:]{{0,60}}: (?:{codes})$"
+    return f"{said}|{alone}{with_reason}{failed}"

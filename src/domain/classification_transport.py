@@ -55,10 +55,10 @@ ROWS: Final[tuple[Row, ...]] = (
         "bad_request",
         "invalid_request",
         "400|405|406|415|422|bad request|invalid_request|invalid request|invalid_argument|invalid value"
-        "|unprocessable|must not be empty|badrequest|unsupported|validation",
+        "|unprocessable|must not be empty|badrequest|unsupported|validation|failed_precondition",
         r"bad[-_ ]request\b|\bBadRequest\w*|invalid[-_ ]request(?:_error)?\b|\bINVALID_ARGUMENT\b"
         r"|invalid (?:value|type|input|schema|parameter|json payload) (?:for|provided|received)"
-        r"|unprocessable (?:entity|content)|must not be empty|\bvalidation (?:error|failed)"
+        r"|\bValidationException\b|\bFAILED_PRECONDITION\b|unprocessable (?:entity|content)|must not be empty|\bvalidation (?:error|failed)"
         r"|\bunsupported (?:value|parameter|media type)|"
         + status(
             "400|405|406|411|414|415|416|422",
@@ -82,7 +82,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "network",
         "network",
         "interrupted|broken pipe|closed|aborted|connect|econn|enotfound|eai_again|network|socket|dns|resolve|name or service|epipe|fetch"
-        "|reach|look|request|ssl|tls|etimedout|host|offline|internet|hang up|disconnected|und_err|proxy|terminated|stream",
+        "|eof|goaway|reply|tunnel|网络|reach|look|request|ssl|tls|etimedout|host|offline|internet|hang up|disconnected|und_err|proxy|terminated|stream",
         r"\b(?:ECONNREFUSED|ECONNRESET|ECONNABORTED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH"
         r"|ENETDOWN|EPIPE|ETIMEDOUT|ERR_NETWORK|UND_ERR_\w+|ERR_SOCKET\w*|ConnectionRefused|FailedToOpenSocket)\b"
         r"|connection (?:was |is |has been |attempt )?(?:refused|reset|error|closed|dropped|lost|aborted"
@@ -100,6 +100,7 @@ ROWS: Final[tuple[Row, ...]] = (
         r"|(?:request|response) (?:was )?(?:ended without|aborted|interrupted)|premature(?:ly)? (?:close|end\w*)"
         r"|upstream connect error|no healthy upstream|connection (?:is unavailable|termination)"
         r"|\bserver (?:has )?(?:closed|disconnected|hung up)|remote end closed|incomplete(?:d)? (?:chunked )?read"
+        r"|\bsent GOAWAY\b|empty reply from server|tunneling socket|网络(?:错误|异常|连接)"
         r"|\bIncompleteRead\b|RemoteProtocolError|error decoding response body|\bmax retries exceeded with url"
         r"|(?:without|before) (?:a |any )?(?:finish reason|completion|sending any chunks|message_stop)",
     ),
@@ -140,11 +141,19 @@ ROWS: Final[tuple[Row, ...]] = (
         r"|unknown (?:agent|session|provider|profile|tool|host|persona|conversation)\b|not found\. available|"
         + status("404|410", "not found", "gone", "page"),
     ),
+    # What a wrapper says of a child that it ended at its own time limit.
+    Row(
+        "ended_by_wrapper",
+        "timeout",
+        "143|124",
+        r"\bexit(?:ed)?(?: with)? (?:code|status) (?:143|124)\b",
+        says_so=True,
+    ),
     Row(
         "exit_by_signal",
         "killed",
         "interrupted|exited with code|exit code|signal|killed|terminated",
-        r"exit(?:ed)?(?: with)?(?: code)? (?:137|143|130|129)\b|killed by (?:signal|sig\w+)|(?:received|caught|got) sig(?:term|int|hup|kill)"
+        r"exit(?:ed)?(?: with)?(?: code)? (?:137|130|129)\b|killed by (?:signal|sig\w+)|(?:received|caught|got) sig(?:term|int|hup|kill)"
         r"|\bsigkill\b|^killed$|^terminated$|interrupted by (?:user|signal)",
     ),
     # --- what is left ---------------------------------------------------------------------------

@@ -12,6 +12,12 @@ def texts(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (CORPUS / name).read_text().splitlines()]
 
 
+def own_texts() -> list[dict[str, Any]]:
+    """Short error texts from public issues and of common programs, labelled by hand."""
+    file = CORPUS.parent / "wild_own.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
 def runs(*, healthy: bool) -> list[tuple[str, dict[str, Any], str, str]]:
     """(name, meta, stdout, stderr) of the runs that ended by themselves."""
     found = []

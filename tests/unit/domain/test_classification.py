@@ -238,6 +238,26 @@ def test_texts_from_public_issues_get_their_category() -> None:
     assert len(wrong) <= len(records) // 25, wrong
 
 
+def test_texts_of_other_origin_get_their_category() -> None:
+    """As the final message of a failed run, each; as loose texts all but a few."""
+    records = corpus.own_texts()
+
+    final = [judge_exit(1, record["text"], "").category.value for record in records]
+    loose = [classify_error(record["text"]) for record in records]
+
+    acceptable = [record["acceptable_categories"] for record in records]
+    assert [
+        record["text"]
+        for record, found in zip(records, final, strict=True)
+        if found not in record["acceptable_categories"]
+    ] == []
+    missed = sum(
+        (found.category.value if found else "unknown") not in accepted
+        for found, accepted in zip(loose, acceptable, strict=True)
+    )
+    assert missed <= len(records) // 50
+
+
 def test_recorded_runs_get_their_category() -> None:
     """At least 98 % of those that failed by themselves; a full context counts as permanent."""
     failed = corpus.runs(healthy=False)
