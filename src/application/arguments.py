@@ -1,6 +1,6 @@
 """What hosts pass to the functions of a fleet, checked and turned into options."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import ceil
 from typing import Any
 
@@ -8,6 +8,7 @@ from attrs import evolve
 
 from muster.application.batch import BatchOptions
 from muster.domain import presets
+from muster.domain.outcome import SpawnResult
 from muster.domain.plan import Plan
 from muster.domain.recovery_policy import RecoveryPolicy
 from muster.domain.spawn_policy import SpawnPolicy
@@ -82,3 +83,23 @@ def batch_limit(
     waves = ceil(len(tasks) / options.max_concurrent)
     stagger = options.stagger * len(tasks)
     return longest * presets.GLOBAL_TIMEOUT_FACTOR * waves + stagger
+
+
+def in_sequence(
+    tasks: Iterable[SpawnTask],
+    found: Mapping[int, SpawnResult],
+    *,
+    pass_context: bool,
+    stop_on_failure: bool,
+) -> Iterator[SpawnTask]:
+    """The tasks, each made when the one before has its result in ``found``."""
+    for task in tasks:
+        outputs = [each.output for each in found.values() if each.success]
+        if stop_on_failure and len(outputs) < len(found):
+            return
+        if pass_context and outputs:
+            context = "\n\n".join(outputs)
+            prompt = f"{task.prompt}\n\nPrevious context:\n{context}"
+            yield evolve(task, prompt=prompt)
+        else:
+            yield task

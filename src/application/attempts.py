@@ -2,6 +2,8 @@
 
 from math import inf
 
+from attrs import evolve
+
 from muster.application.batch import Job, Route
 from muster.application.expecting import Expecting
 from muster.application.fleet_context import FleetContext
@@ -97,3 +99,11 @@ def too_late(job: Job) -> Failure:
         f"Deadline: not done within {limit:g} s",
         detection_time_ms=limit * 1000,
     )
+
+
+def unaffordable(job: Job, refusal: Failure) -> Failure:
+    """Why the attempt that was due is not made; of a budget, with what was before."""
+    before = job.last_failure
+    if before is None or refusal.cause is not FailureCause.BUDGET:
+        return refusal
+    return evolve(refusal, message=f"{refusal.message} (before: {before.message})")

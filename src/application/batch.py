@@ -1,6 +1,7 @@
 """What a batch of tasks is asked to do, and what is kept of each task meanwhile."""
 
-from collections.abc import Callable
+from asyncio import TimerHandle
+from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any, Protocol
 
@@ -9,6 +10,7 @@ from attrs import define, field, frozen
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
 from muster.application.supervision import Attempt as RunningAttempt
 from muster.domain.agent_profile import AgentProfile
+from muster.domain.budget import Budget, BudgetLimits, Cost, Reservation, Spent
 from muster.domain.circuit_breaker import Permit
 from muster.domain.lane import Lane
 from muster.domain.outcome import Attempt, Failure, SpawnResult
@@ -29,7 +31,9 @@ class BatchOptions:
 
     ``retries`` and ``fallback`` override what the recovery policy says;
     ``total`` is the number of tasks where it is known. ``tool`` and ``model`` win
-    over what a task says, ``default_tool`` and ``default_model`` don't.
+    over what a task says, ``default_tool`` and ``default_model`` don't. ``limits``
+    (None: the fleet's) are those of the whole batch, ``spent`` counts against them, and
+    ``costs`` by task id say what an attempt used before.
     """
 
     max_concurrent: int
@@ -47,6 +51,9 @@ class BatchOptions:
     on_progress: OnProgress | None = None
     on_recovery: OnRecovery | None = None
     on_output: OnOutput | None = None
+    limits: BudgetLimits | None = None
+    spent: Spent | None = None
+    costs: Mapping[str, Cost] = field(factory=dict)
 
 
 @frozen(eq=False)
@@ -96,6 +103,15 @@ class Job:
     context: str = ""
     has_ended: bool = False
     complaint: str | None = None
+    budget: Budget | None = None
+    held: tuple[tuple[Budget, Reservation], ...] = ()
+    overdrawn: TimerHandle | None = None
+
+    def remember(self, failure: Failure, now: float) -> None:
+        """An attempt has failed."""
+        self.last_failure = failure
+        if self.first_failed_at is None:
+            self.first_failed_at = now
 
     @property
     def agent_id(self) -> str:

@@ -1,11 +1,11 @@
 """The host application's handle: one fleet, its functions, its memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, Literal, Self
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from muster.application.arguments import (
     Config,
@@ -13,6 +13,7 @@ from muster.application.arguments import (
     batch_limit,
     chosen,
     configured,
+    in_sequence,
     length,
     not_negative,
     recovery_of,
@@ -33,6 +34,7 @@ from muster.application.resumption import identify
 from muster.application.spawning import Spawning
 from muster.application.streaming import stream
 from muster.domain import presets
+from muster.domain.budget import BudgetLimits, Cost, Spent
 from muster.domain.errors import OrchestratorError
 from muster.domain.outcome import Failure, FailureCause, SpawnResult
 from muster.domain.plan import Plan
@@ -153,8 +155,9 @@ class FleetEngine:
         """Results as they come, from any iterable, in bounded memory.
 
         Starting pauses while the consumer is more than a few results behind.
-        After `drain` or `stop` what was begun ends, and nothing more is drawn. With a ``recovery_policy`` tasks are retried. Close the iterator (or
-        exhaust it) to end what runs.
+        After `drain` or `stop` what was begun ends, and nothing more is drawn. With a
+        ``recovery_policy`` tasks are retried. Close the iterator (or exhaust it) to
+        end what runs.
         """
         options = BatchOptions(
             max_concurrent=at_least_one(max_concurrent),
@@ -267,20 +270,6 @@ class FleetEngine:
     ) -> list[SpawnResult]:
         """One after the other; each prompt carries the outputs before it."""
         found: dict[int, SpawnResult] = {}
-
-        def following() -> Iterator[SpawnTask]:
-            # Drawn one by one: each is made when the one before has its result.
-            for task in tasks:
-                outputs = [each.output for each in found.values() if each.success]
-                if stop_on_failure and len(outputs) < len(found):
-                    return
-                if pass_context and outputs:
-                    context = "\n\n".join(outputs)
-                    prompt = f"{task.prompt}\n\nPrevious context:\n{context}"
-                    yield evolve(task, prompt=prompt)
-                else:
-                    yield task
-
         options = BatchOptions(
             max_concurrent=1,
             tool=tool,
@@ -290,7 +279,10 @@ class FleetEngine:
             total=length(tasks),
         )
         options = configured(options, config)
-        return await self._collect(following(), options, found=found)
+        following = in_sequence(
+            tasks, found, pass_context=pass_context, stop_on_failure=stop_on_failure
+        )
+        return await self._collect(following, options, found=found)
 
     async def run_plan(
         self,
@@ -313,6 +305,9 @@ class FleetEngine:
         estimates: Mapping[str, float] | None = None,
         sink: EventSink | None = None,
         on_progress: OnProgress | None = None,
+        limits: BudgetLimits | None = None,
+        spent: Spent | None = None,
+        costs: Mapping[str, Cost] | None = None,
     ) -> RunReport:
         """Runs a plan as dataflow, with recovery; every task that is run has a result.
 
@@ -320,6 +315,8 @@ class FleetEngine:
         ``journal`` each result is durable before anybody sees it. ``known`` are
         results from before, by task id: those tasks are not run, and their results
         are part of the report. ``estimates`` in seconds by id say what takes long.
+        ``limits`` (None: the fleet's) are the budget of the run, ``spent`` counts
+        against it, ``costs`` by id say what one attempt used before.
         """
         options = BatchOptions(
             max_concurrent=at_least_one(max_concurrent),
@@ -331,6 +328,9 @@ class FleetEngine:
             retries=not_negative(max_retries),
             fallback=None if recovery_policy else fallback_to_llm,
             on_progress=on_progress,
+            limits=limits,
+            spent=spent,
+            costs=costs or {},
         )
         context = self._ready()
         context.policy(policy)

@@ -21,6 +21,7 @@ from muster.application.ports.journal import Journal
 from muster.application.ports.randomness import Randomness
 from muster.application.ports.tool_registry import ToolRegistry
 from muster.domain import presets
+from muster.domain.budget import BudgetLimits
 from muster.domain.circuit_breaker import CircuitBreaker
 from muster.domain.fleet_events import FleetEvent
 from muster.domain.outcome import Failure
@@ -70,6 +71,7 @@ class FleetContext:
     wants_output: bool = False
     inspector: Inspector | None = None
     halt: HaltNotifier | None = None
+    limits: BudgetLimits = field(factory=BudgetLimits)
     first_looks: FirstLooks = field(factory=FirstLooks, init=False)
     active: set[Stoppable] = field(factory=set, init=False)
     interruptions: list[str] = field(factory=list, init=False)

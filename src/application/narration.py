@@ -1,5 +1,7 @@
 """Tells the story of a batch: to the event sink, to the callbacks, to the books."""
 
+from collections.abc import Callable
+
 from attrs import define, field
 
 from muster.application.batch import BatchObserver, BatchOptions, Job
@@ -22,7 +24,7 @@ from muster.domain.fleet_events import (
 )
 from muster.domain.health import SilenceWarning
 from muster.domain.lane import Lane, Parked, Wait
-from muster.domain.outcome import Failure, SpawnResult
+from muster.domain.outcome import Failure, SpawnResult, Usage
 
 
 @define(eq=False)
@@ -33,6 +35,7 @@ class Narrator:
     options: BatchOptions
     books: BatchObserver | None = None
     seen: int = 0
+    on_usage: Callable[[Job, Usage], object] | None = None
     _refusals: dict[tuple[str, str], float] = field(factory=dict, init=False)
 
     @property
@@ -110,7 +113,9 @@ class Narrator:
         self._progress(job, "Retrying")
         task_id, retry = job.task.task_id, job.retries + (not free)
         self.fleet.emit(
-            RetryScheduled(job.index, task_id, job.agent_id, retry, delay, failure)
+            RetryScheduled(
+                job.index, task_id, job.agent_id, retry, delay, failure, free
+            )
         )
 
     def falling_back(self, job: Job, reason: str) -> None:
@@ -178,6 +183,10 @@ class JobObserver(Observer):
         log, task_id = self._narrator.fleet.attempt_log, self._job.task.task_id
         if log is not None and task_id is not None:
             log.session(task_id, session_id)
+
+    def usage(self, usage: Usage) -> None:
+        if self._narrator.on_usage is not None:
+            self._narrator.on_usage(self._job, usage)
 
     def silent(self, warning: SilenceWarning) -> None:
         job = self._job

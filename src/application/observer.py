@@ -2,6 +2,7 @@
 
 from muster.domain.events import RateLimited, RetryAnnounced
 from muster.domain.health import SilenceWarning
+from muster.domain.outcome import Usage
 
 
 class Observer:
@@ -23,6 +24,9 @@ class Observer:
 
     def retrying(self, event: RetryAnnounced) -> None:
         """The tool tries again by itself."""
+
+    def usage(self, usage: Usage) -> None:
+        """What the attempt has used so far."""
 
     def session(self, session_id: str) -> None:
         """The tool has named the conversation, by which it can be continued."""

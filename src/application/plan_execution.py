@@ -225,6 +225,9 @@ class RunOfPlan:
         if too_late and not interrupted:
             status = RunStatus.DEADLINE
         summary = {"run_id": self.fleet.run_id, "status": status.value, **summary}
+        account = self.execution.batch.budgets.account()
+        if account is not None:
+            summary["budget"] = account
         if self.fleet.journal is not None:
             await self.fleet.journal.complete(summary)
         return RunReport(self.fleet.run_id, status, results, summary)

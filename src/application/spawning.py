@@ -5,30 +5,28 @@ so a job that waits holds no slot.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from math import inf
 
 from attrs import define, evolve, field
 
 from muster.application import attempts, recovery
 from muster.application.batch import BatchObserver, BatchOptions, Job, Route
+from muster.application.budgets import Budgets
 from muster.application.concurrency import JobQueue, max_waiting, work_off
+from muster.application.delivery import Deliver, Delivery
 from muster.application.fleet_context import FleetContext
 from muster.application.gates import Gates
 from muster.application.narration import Narrator
-from muster.application.recording import Recorder
-from muster.application.results import attempt_record, failed_result, result_of
+from muster.application.results import attempt_record, result_of
 from muster.application.routing import Routes
 from muster.application.supervision import Attempt
-from muster.domain import presets
 from muster.domain.admission import Blocked
 from muster.domain.errors import JournalError, MusterError, ToolNotFoundError
 from muster.domain.lane import Admitted, Lane, Parked, Wait
-from muster.domain.outcome import Failure, FailureCause, SpawnResult
+from muster.domain.outcome import Failure, FailureCause
 from muster.domain.recovery import RecoveryState, RecoveryStateMachine
 from muster.domain.task import SpawnTask
-
-Deliver = Callable[[Job, SpawnResult], None]
 
 
 @define(eq=False)
@@ -50,24 +48,34 @@ class Spawning:
     _running: set[Job] = field(factory=set, init=False)
     _routes: Routes = field(init=False)
     _stopped: Failure | None = field(default=None, init=False)
-    _recorder: Recorder = field(init=False)
+    _delivery: Delivery = field(init=False)
     _gates: Gates = field(init=False)
+    budgets: Budgets = field(init=False)
     _wants_output: bool = field(default=False, init=False)
     _error: Exception | None = field(default=None, init=False)
-    _breathless: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._narrator = Narrator(self.fleet, self.options, self.books)
         self._is_told = self._narrator.has_listeners
         on_output = self.options.on_output
         self._wants_output = on_output is not None or self.fleet.wants_output
-        self._recorder = Recorder(self.fleet)
         self._gates = Gates(self.fleet)
         self._routes = Routes(self.fleet, self.options)
         workers = self.options.max_concurrent
         self._queue = JobQueue(
             max_waiting=max_waiting(workers), stagger=self.options.stagger
         )
+        self._delivery = Delivery(
+            self.fleet,
+            self.deliver,
+            self._narrator,
+            self._queue,
+            self._break_off,
+            self._is_told,
+        )
+        limits = self.options.limits or self.fleet.limits
+        self.budgets = Budgets(limits, self.options, self.drain)
+        self._narrator.on_usage = self.budgets.observe
 
     async def run(self, tasks: Iterable[SpawnTask]) -> None:
         """Delivers one result per task, as they end. A cancellation leaves no agent.
@@ -79,7 +87,7 @@ class Spawning:
         self._loop = asyncio.get_running_loop()
         workers = self.options.max_concurrent
         self._queue.draw_from(self._jobs(tasks))
-        with self.fleet.working_on(self):
+        with self.fleet.working_on(self), self.budgets.opened():
             await work_off(self._queue, self._advance, workers)
         if self._error is not None:
             raise self._error
@@ -93,6 +101,7 @@ class Spawning:
         """Starts nothing new: whoever waits ends with ``failure``, the others go on."""
         if self._stopped is None:
             self._stopped = failure
+            self.budgets.close()
             if self.room is not None:
                 # A stream may have no end, and nobody who takes what comes of it.
                 self._queue.close_source()
@@ -125,7 +134,7 @@ class Spawning:
         try:
             failure = job.doomed or self._stopped
             if failure is not None:
-                await self._fail(job, failure)
+                await self._delivery.fail(job, attempts.unaffordable(job, failure))
             elif job.route is None and self.room is not None:
                 await self._begin_in(self.room, job)
             elif job.awaits_token and job.last_failure is not None:
@@ -139,7 +148,7 @@ class Spawning:
     async def _mishap(self, job: Job, error: Exception) -> None:
         cause, text = FailureCause.UNKNOWN, str(error)
         if isinstance(error, JournalError):
-            self._break_off(self._recorder.fail(error), "nothing can be recorded")
+            self._break_off(self._delivery.lose(error), "nothing can be recorded")
         elif isinstance(error, ToolNotFoundError):
             cause = FailureCause.TOOL_NOT_FOUND
         elif not isinstance(error, MusterError):
@@ -149,12 +158,12 @@ class Spawning:
             # Whoever takes the results has lost one: nothing true can follow.
             self._break_off(error, "a result could not be delivered")
         else:
-            await self._fail(job, Failure(cause, text))
+            await self._delivery.fail(job, Failure(cause, text))
 
     async def _begin_in(self, room: asyncio.Semaphore, job: Job) -> None:
         await room.acquire()
         if self._stopped is not None:
-            await self._fail(job, self._stopped)
+            await self._delivery.fail(job, self._stopped)
         else:
             await self._next_attempt(job, self._begin(job))
 
@@ -167,10 +176,25 @@ class Spawning:
         return job.route
 
     async def _next_attempt(self, job: Job, route: Route) -> None:
+        if not self.budgets.watch(job):
+            await self._admit(job, route)
+            return
+        refusal = await self.budgets.reserve(job, route)
+        try:
+            if refusal is not None:
+                await self._delivery.fail(job, attempts.unaffordable(job, refusal))
+            elif self._stopped is not None:
+                await self._delivery.fail(job, self._stopped)
+            else:
+                await self._admit(job, route)
+        finally:
+            self.budgets.release(job)
+
+    async def _admit(self, job: Job, route: Route) -> None:
         ticket = None
         now = self._loop.time() if job.deadline_at != inf else 0.0
         if now >= job.deadline_at:
-            await self._fail(job, attempts.too_late(job))
+            await self._delivery.fail(job, attempts.too_late(job))
             return
         if route.lane is not None:
             ticket = await self._admitted(job, route.lane)
@@ -185,7 +209,7 @@ class Spawning:
             await self._after_failure(job, attempt.failure)
             return
         took = attempt.ended_at - job.started_at
-        await self._end(job, result_of(job, attempt, took))
+        await self._delivery.end(job, result_of(job, attempt, took))
 
     async def _admitted(self, job: Job, lane: Lane) -> Admitted | None:
         answer = self._gates.admit(job, job.way, lane)
@@ -218,7 +242,7 @@ class Spawning:
                 self._gates.settle(job, ticket, _INTERRUPTED)
         if self._stopped is None:
             return ticket
-        await self._fail(job, self._stopped)
+        await self._delivery.fail(job, self._stopped)
         return None
 
     def _wait(self, job: Job, lane: Lane, wait: Wait) -> None:
@@ -235,14 +259,12 @@ class Spawning:
 
     async def _park(self, job: Job, parked: Parked) -> None:
         # An attempt that was made tells more than the park that followed it.
-        failure = job.last_failure
-        if failure is None:
-            failure = Failure(
-                FailureCause.PARKED,
-                f"parked: {parked.reason}",
-                resets_at=parked.resets_at,
-            )
-        await self._fail(job, failure)
+        failure = job.last_failure or Failure(
+            FailureCause.PARKED,
+            f"parked: {parked.reason}",
+            resets_at=parked.resets_at,
+        )
+        await self._delivery.fail(job, failure)
 
     async def _pass_by(self, job: Job, blocked: Blocked) -> None:
         self._narrator.blocked(job, blocked.reason)
@@ -256,7 +278,7 @@ class Spawning:
         if recovery.may_fall_back(job, FailureCause.CIRCUIT_OPEN):
             self._fall_back(job, blocked.reason)
         else:
-            await self._fail(job, failure)
+            await self._delivery.fail(job, failure)
 
     # --- one attempt ------------------------------------------------------------
 
@@ -265,7 +287,8 @@ class Spawning:
     ) -> Attempt:
         fleet = self.fleet
         started_at = fleet.clock.epoch()
-        observer = self._narrator.observer(job) if self._is_told else None
+        is_watched = self._is_told or job.held
+        observer = self._narrator.observer(job) if is_watched else None
         attempt = job.running = attempts.attempt_of(job, route, fleet, observer)
         if job.machine is not None:
             recovery.start(job.machine)
@@ -283,30 +306,33 @@ class Spawning:
         finally:
             self._running.discard(job)
             job.running = None
-            failure = attempt.failure if is_over else _INTERRUPTED
-            if failure is not None and attempt.was_refused:
-                failure = _INTERRUPTED
-            if failure or ticket or job.agent:
-                self._gates.settle(job, ticket, failure)
+            self._settle(job, ticket, attempt, is_over=is_over)
         job.last = attempt
         job.attempts += (attempt_record(job, route, attempt, started_at),)
         if attempt.failure is not None:
-            self._remember(job, attempt.failure)
+            job.remember(attempt.failure, self._loop.time())
         if self._is_told:
             self._narrator.attempt_ended(job, attempt)
         return attempt
 
-    def _remember(self, job: Job, failure: Failure) -> None:
-        job.last_failure = failure
-        if job.first_failed_at is None:
-            job.first_failed_at = self._loop.time()
+    def _settle(
+        self, job: Job, ticket: Admitted | None, attempt: Attempt, *, is_over: bool
+    ) -> None:
+        failure = attempt.failure if is_over else _INTERRUPTED
+        if failure is not None and attempt.was_refused:
+            failure = _INTERRUPTED
+        if failure or ticket or job.agent:
+            self._gates.settle(job, ticket, failure)
+        if job.held:
+            self.budgets.settle(job, attempt)
 
     # --- what follows -----------------------------------------------------------
 
     async def _after_failure(self, job: Job, failure: Failure) -> None:
-        lane = job.way.lane
-        if lane is None or self._stopped is not None:
-            await self._fail(job, failure)
+        lane, stopped = job.way.lane, self._stopped
+        is_over = stopped is not None and stopped.cause is not FailureCause.BUDGET
+        if lane is None or is_over:
+            await self._delivery.fail(job, failure)
             return
         now = self._loop.time()
         step = recovery.next_step(
@@ -317,6 +343,10 @@ class Spawning:
             budget=self.fleet.lanes.budget(lane),
             alone=not self._running,
         )
+        if stopped is not None and not isinstance(step, recovery.GiveUp):
+            # It was owed another try, and gets it when the run is taken up again.
+            await self._delivery.fail(job, attempts.unaffordable(job, stopped))
+            return
         if isinstance(step, recovery.Amend):
             job.complaint = failure.message
             self._retry(job, failure, recovery.Retry(0.0), now)
@@ -331,7 +361,7 @@ class Spawning:
             hint = getattr(step, "hint", "")
             if hint:
                 failure = evolve(failure, message=f"{failure.message} ({hint})")
-            await self._fail(job, failure)
+            await self._delivery.fail(job, failure)
 
     def _may_earn_tokens(self, lane: Lane) -> bool:
         return self._queue.has_prospects or lane.in_flight > 0
@@ -357,40 +387,6 @@ class Spawning:
             job.route = self._routes.find(job.task, policy.fallback_tool)
         self._narrator.falling_back(job, reason)
         self._queue.delay(job, self._loop.time())
-
-    async def _fail(self, job: Job, failure: Failure) -> None:
-        if not job.attempts:
-            await self._breathe()
-        now = self._loop.time()
-        took = 0.0 if job.route is None else now - job.started_at
-        await self._end(job, failed_result(job, failure, took))
-
-    async def _breathe(self) -> None:
-        # Who ends without an attempt lets nobody else run, and they may be a million.
-        self._breathless += 1
-        if self._breathless % presets.JOBS_PER_TURN == 0:
-            await asyncio.sleep(0)
-
-    async def _end(self, job: Job, result: SpawnResult) -> None:
-        job.has_ended = True
-        if job.machine is not None and not job.machine.state.is_final:
-            job.machine.to(
-                RecoveryState.SUCCEEDED if result.success else RecoveryState.FAILED
-            )
-        journal = self.fleet.journal
-        try:
-            if journal is None or await self._recorder.record(journal, result):
-                if result.success and len(job.attempts) == 1:
-                    self.fleet.metrics.record_at_once()
-                else:
-                    self._recorder.count(job, result, self._loop.time())
-                self.deliver(job, result)
-                if self._is_told:
-                    self._narrator.ended(job, result)
-            elif self._recorder.error is not None:
-                self._break_off(self._recorder.error, "results can't be recorded")
-        finally:
-            self._queue.finish()
 
 
 _INTERRUPTED = Failure(FailureCause.CANCELLED, "cancelled")

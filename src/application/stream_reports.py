@@ -110,6 +110,8 @@ class StreamReports:
             self._retries.progressed()
         if isinstance(event, UsageReported):
             self.usage = event.usage
+            if self.observer:
+                self.observer.usage(event.usage)
         elif isinstance(event, ToolCallOpened):
             self.calls.add(event.call_id)
         elif isinstance(event, ToolCallClosed):

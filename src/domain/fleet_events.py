@@ -59,7 +59,10 @@ class AttemptEnded:
 
 @frozen
 class RetryScheduled:
-    """The task will be tried again after ``delay`` seconds."""
+    """The task will be tried again after ``delay`` seconds.
+
+    A ``free`` attempt is no further retry: ``retry`` counts those made so far.
+    """
 
     task_index: int
     task_id: str | None
@@ -67,6 +70,7 @@ class RetryScheduled:
     retry: int
     delay: float
     failure: Failure
+    free: bool = False
 
 
 @frozen

@@ -9,14 +9,24 @@ from attrs import Attribute, field, frozen
 
 from muster.domain import graph
 from muster.domain.agent_profile import AgentProfile
+from muster.domain.budget import BudgetLimits
 from muster.domain.errors import CyclicPlanError, PlanError
 from muster.domain.spawn_policy import SpawnPolicy
 from muster.domain.suggestion import did_you_mean
-from muster.domain.task import Expectation, SpawnTask, expectation
+from muster.domain.task import Expectation, SpawnTask, budget_limits, expectation
 from muster.domain.tool import ToolSpec
 
 NO_AGENT = "@self"
-_SPAWN_FIELDS = ("tool", "model", "timeout", "policy", "cwd", "depends", "expect")
+_SPAWN_FIELDS = (
+    "tool",
+    "model",
+    "timeout",
+    "policy",
+    "cwd",
+    "depends",
+    "expect",
+    "limits",
+)
 MAX_SUGGESTIONS = 20
 MAX_CYCLE_SHOWN = 12
 
@@ -53,6 +63,13 @@ def _expected(value: Expectation | Mapping[str, Any] | None) -> Expectation | No
         raise PlanError(str(error)) from error
 
 
+def _limited(value: BudgetLimits | Mapping[str, Any] | None) -> BudgetLimits | None:
+    try:
+        return budget_limits(value)
+    except ValueError as error:
+        raise PlanError(str(error)) from error
+
+
 @frozen
 class PlanTask:
     """One task of a plan. ``done`` tasks count as succeeded and are not run.
@@ -75,6 +92,7 @@ class PlanTask:
     done: bool = False
     direct: bool = field(default=False, kw_only=True)
     literal: bool = field(default=False, kw_only=True)
+    limits: BudgetLimits | None = field(default=None, kw_only=True, converter=_limited)
     line: int | None = field(default=None, kw_only=True, eq=False)
 
     def __attrs_post_init__(self) -> None:
@@ -105,6 +123,7 @@ class PlanDefaults:
     timeout: float | None = field(default=None, validator=_limit)
     policy: SpawnPolicy | str | None = None
     cwd: str | None = None
+    limits: BudgetLimits | None = field(default=None, converter=_limited)
 
 
 def _defaults(value: "PlanDefaults | Mapping[str, Any] | None") -> PlanDefaults:

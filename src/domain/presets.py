@@ -31,6 +31,7 @@ STARTS_AT_ONCE: Final = 8  # under way at a time, so that many don't stall the l
 STARTS_PER_TURN: Final = 2  # of the loop; each holds it until exec, 2 ms when busy
 VERSION_TIMEOUT: Final = 5.0
 LATE_EXIT_GRACE: Final = 5.0  # after a terminal record, for the process to end
+BUDGET_GRACE: Final = 2.0  # for an agent that is just done as it passes its limit
 LATE_FAILURE_GRACE: Final = 1.0  # the same, where the record says that it failed
 
 # --- output ----------------------------------------------------------------

@@ -8,6 +8,7 @@ from attrs import Attribute, define, field, fields, frozen
 
 from muster.domain import presets
 from muster.domain.agent_profile import AgentProfile
+from muster.domain.budget import BudgetLimits
 from muster.domain.outcome import Usage
 from muster.domain.spawn_policy import SpawnPolicy, positive
 from muster.domain.tool import ToolSpec
@@ -84,12 +85,27 @@ def expectation(value: Any) -> Expectation | None:
     return Expectation(**value)
 
 
+def budget_limits(value: Any) -> BudgetLimits | None:
+    """Converter: a table of the same keys is a `BudgetLimits`, too."""
+    if value is None or isinstance(value, BudgetLimits):
+        return value
+    if not isinstance(value, Mapping):
+        problem = f"limits must be BudgetLimits or a table of its fields, not {value!r}"
+        raise ValueError(problem)  # noqa: TRY004 - like every wrong field
+    known = {each.name for each in fields(BudgetLimits)}
+    if unknown := sorted(map(str, set(value) - known)):
+        problem = f"limits has no '{unknown[0]}'; there are {', '.join(sorted(known))}"
+        raise ValueError(problem)
+    return BudgetLimits(**value)
+
+
 @frozen
 class SpawnTask:
     """One prompt for one agent. ``agent=None`` is a direct call without a persona.
 
-    ``timeout`` is a hard deadline in seconds over all attempts of the task.
-    ``policy`` is a `SpawnPolicy` or the name of a preset.
+    ``timeout`` is a hard deadline in seconds over all attempts of the task, ``limits``
+    is what they may use up together. ``policy`` is a `SpawnPolicy` or the name of a
+    preset.
     """
 
     prompt: str
@@ -112,6 +128,9 @@ class SpawnTask:
         default=None, kw_only=True, converter=expectation
     )
     is_spawn: bool = field(default=False, kw_only=True)
+    limits: BudgetLimits | None = field(
+        default=None, kw_only=True, converter=budget_limits
+    )
 
     @property
     def label(self) -> str:

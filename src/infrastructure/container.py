@@ -125,6 +125,7 @@ def _context(  # noqa: PLR0917 - the container passes its parts by position
         recovery=settings.recovery,
         inspector=WorldInspector(adapters.orchestrator_of),
         halt=halt,
+        limits=settings.limits.budget,
     )
 
 

@@ -12,6 +12,7 @@ import attrs
 from attrs import field, frozen
 
 from muster.domain.agent_profile import AgentProfile
+from muster.domain.budget import BudgetLimits
 from muster.domain.errors import ConfigError, UnknownPresetError
 from muster.domain.presets import SPAWN_POLICIES
 from muster.domain.recovery_policy import RecoveryPolicy
@@ -49,6 +50,11 @@ class Limits:
     minutes: float | None = None
     tokens: int | None = None
     budget_usd: float | None = None
+
+    @property
+    def budget(self) -> BudgetLimits:
+        """The same, for the budget of a run."""
+        return BudgetLimits(self.agents, self.minutes, self.tokens, self.budget_usd)
 
 
 @frozen

@@ -140,6 +140,8 @@ def _attempt_ended(event: events.AttemptEnded) -> str | None:
 def _retry(event: events.RetryScheduled) -> str:
     # Who met a limit waits for its lane and not for a delay of its own.
     when = f"retry {event.retry} in {took(event.delay)}" if event.delay else "waits"
+    if event.free and event.delay:
+        when = f"starts again in {took(event.delay)}, which costs no retry,"
     return f"{_task(event)}: {when} after {failure_words(event.failure)}"
 
 
