@@ -121,8 +121,8 @@ def _record(
     try:
         fields = json.loads(document)
         record = WitnessRecord(number=number, run_id=run_id, **fields)
-        return record, bytes(content).decode("utf-8", "surrogatepass")
-    except (ValueError, TypeError, AttributeError) as error:
+        return record, content.decode("utf-8", "surrogatepass")
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _UnreadableError(f"it was changed: it can't be read ({error})") from error
 
 
