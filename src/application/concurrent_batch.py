@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from muster.application.first_looks import FirstLooks, first_look_after
 from muster.application.fleet_context import Stoppable
-from muster.application.halting import halted, wait_until_halted, why_halted
+from muster.application.halting import ask, halted, wait_until_halted, why_halted
 from muster.application.ports.agent_orchestrator import (
     AgentOrchestrator,
     Capabilities,
@@ -59,6 +59,7 @@ class Terms:
     listener: Listener
     witness: Witness | None
     looks: FirstLooks
+    is_told: bool
     active: set[Stoppable]
 
 
@@ -286,13 +287,15 @@ class ConcurrentBatch:
     ) -> AgentOutput:
         # Whatever a foreign orchestrator has filled in: an answer is that of its request.
         request, at = invocation.request, output.generated_at
-        return evolve(
-            output,
-            agent_id=request.agent_id,
-            request_id=request.request_id,
-            output_id=output.output_id or f"{self.batch_id}-o{invocation.index + 1}",
-            generated_at=self.terms.clock.epoch() if at is None else at,
-            usage=output.usage or attempt.usage,
+        return AgentOutput(
+            output.content,
+            request.agent_id,
+            request.request_id,
+            output.output_id or f"{self.batch_id}-o{invocation.index + 1}",
+            output.content_type,
+            self.terms.clock.epoch() if at is None else at,
+            output.usage or attempt.usage,
+            output.simulated,
         )
 
     async def _bear_witness(self, output: AgentOutput) -> None:
@@ -333,7 +336,8 @@ class _Guarded:
 
     async def invoke(self, request: AgentRequest, report: Report) -> AgentOutput:
         terms = self._batch.terms
-        reason = await why_halted(terms.halt_checker)
+        checker = terms.halt_checker
+        reason = await (ask if terms.is_told else why_halted)(checker)
         if reason is not None:
             self._batch.halt(reason)
             raise SystemHaltedError(reason)

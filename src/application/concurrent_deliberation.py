@@ -16,7 +16,7 @@ from muster.application.fleet_context import Stoppable
 from muster.application.halting import why_halted
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
 from muster.application.ports.clock import Clock
-from muster.application.ports.halt_checker import HaltChecker
+from muster.application.ports.halt_checker import HaltChecker, HaltNotifier
 from muster.application.ports.randomness import Randomness
 from muster.application.ports.witness import Witness
 from muster.domain import presets
@@ -118,6 +118,7 @@ class ConcurrentDeliberationService:
             listener=self._tell,
             witness=self.witness,
             looks=FirstLooks(),
+            is_told=isinstance(self.halt_checker, HaltNotifier),
             active=self.active,
         )
 

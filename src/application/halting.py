@@ -19,11 +19,17 @@ async def why_halted(checker: HaltChecker) -> str | None:
     """The reason of the halt, or None. A checker that fails or is silent is a halt."""
     try:
         async with asyncio.timeout(presets.HALT_ANSWER):
-            if not await checker.is_halted():
-                return None
-            return await checker.halt_reason() or _UNNAMED
+            return await ask(checker)
     except TimeoutError:
         return f"the halt checker did not answer within {presets.HALT_ANSWER:g} s"
+
+
+async def ask(checker: HaltChecker) -> str | None:
+    """The same, however long it takes: for a checker that also tells by itself."""
+    try:
+        if not await checker.is_halted():
+            return None
+        return await checker.halt_reason() or _UNNAMED
     except Exception as error:  # noqa: BLE001 - what can't be asked counts as halted
         return f"the halt can't be checked ({type(error).__name__}: {error})"
 
