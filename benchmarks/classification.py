@@ -1,6 +1,7 @@
-"""How often the failure of a real agent run gets the right category.
+"""How often a real agent run is judged right: success or failure, and which category.
 
-Judges every failed run of `tests/data/corpus` by (exit code, stdout, stderr),
+Reads every run as its tool's spec does, stream or text, and tells success from
+failure. Judges every failed run of `tests/data/corpus` by (exit code, stdout, stderr),
 the texts from public issues, and the healthy answers (no false alarm allowed).
 Runs that were stopped by the recorder's own time limit are left out: that they
 timed out is known to whoever stopped them and stands in no output.
@@ -17,13 +18,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from benchmarks.figures import Report
 from muster.domain.classification import LineWatch, classify_error, judge_exit
+from muster.domain.events import AgentEnded
 from muster.domain.outcome import FailureCause
+from muster.domain.program_end import judge_program
+from muster.domain.stream_outcome import judge_stream
+from muster.infrastructure.adapters.local_process.stream_formats import parser_for
+from muster.infrastructure.adapters.local_process.tool_specs import built_in
 
-RIGHT: Final = 97.0
+RIGHT: Final = 99.0
+STREAMS: Final = {
+    "claude": "claude_stream_json",
+    "codex": "codex_json",
+    "gemini": "gemini_stream_json",
+    "opencode": "opencode_json",
+    "copilot": "copilot_json",
+    "qwen": "qwen_stream_json",
+}
 CORPUS = Path(__file__).parent.parent / "tests" / "data" / "corpus"
 
 
@@ -78,6 +92,27 @@ def is_right(case: Case, *, strict: bool) -> bool:
     return category in case.meta["acceptable_categories"]
 
 
+def is_told_apart(case: Case) -> bool:
+    """Whether the adapter's own judgement knows a success from a failure."""
+    spec = built_in(case.tool)
+    if case.meta["format"] != "json":
+        ended = AgentEnded(case.exit_code, case.stdout, case.stderr)
+        failure = judge_program(ended, evolve(spec, output="text"))
+        return (failure is None) == case.meta["is_success"]
+    parser = parser_for(STREAMS[case.tool], lambda _: None)
+    assert parser is not None
+    parser.feed(case.stdout.encode())
+    outcome = parser.finish()
+    failure = judge_stream(outcome, exit_code=case.exit_code, stderr=case.stderr)
+    return (failure is None) == case.meta["is_success"]
+
+
+def is_read_by_muster(case: Case) -> bool:
+    """Streams of tools that have one, the text of those that have none."""
+    has_stream = case.tool in STREAMS
+    return has_stream == (case.meta["format"] == "json") and not case.meta["timed_out"]
+
+
 def show_misses(failed: list[Case]) -> None:
     """Prints what went wrong."""
     for case in failed:
@@ -121,6 +156,7 @@ def main() -> int:
         loose = share([is_right(case, strict=False) for case in group])
         strict = share([is_right(case, strict=True) for case in group])
         print(f"{name:18}{loose:>18}{strict:>18}")
+    told_apart(report, everything)
     wild = [
         (found.category.value if found else "unknown") == text["expected_category"]
         for text in records("wild.jsonl")
@@ -134,6 +170,17 @@ def main() -> int:
     if arguments.misses:
         show_misses(failed)
     return int(report.missed > 0)
+
+
+def told_apart(report: Report, everything: list[Case]) -> None:
+    """Success or failure, per tool."""
+    print(f"{'':18}{'success or failure':>18}")
+    read = list(filter(is_read_by_muster, everything))
+    for tool in dict.fromkeys(case.tool for case in read):
+        right = [is_told_apart(case) for case in read if case.tool == tool]
+        print(f"{tool:18}{share(right):>18}")
+    good = sum(map(is_told_apart, read)) / len(read)
+    report.figure("success or failure", good * 100, 100, "%", at_least=True)
 
 
 def false_alarms(everything: list[Case]) -> dict[str, int]:

@@ -63,6 +63,9 @@ ROWS: Final[tuple[Row, ...]] = (
         r"|(?:invalid|set an|no|select an?) auth(?:entication)? (?:method|type|provider)"
         r"|session (?:has |is )?(?:expired|invalid)|\bnot signed in\b|no auth(?:entication)? "
         r"(?:info(?:rmation)? |credentials )?(?:was )?(?:found|provided|configured)"
+        r"|unable to (?:locate|find|load) (?:\w+ )?credentials|security token\b.{0,60}(?:expired|invalid)"
+        r"|re-?authentication (?:is )?(?:needed|required)|to re-?authenticate\b"
+        r"|\b\w*(?:Credentials|ExpiredToken|TokenExpired|InvalidToken|UnrecognizedClient)(?:Error|Exception)\b"
         r"|(?:not created|created without|without) (?:with )?authentication\b"
         r"|(?:令牌|密钥).{0,8}(?:过期|无效|错误|不正确)|(?:无效的|错误的)(?:令牌|密钥)|身份验证失败|鉴权失败",
         says_so=True,
@@ -112,12 +115,13 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(
         "forbidden",
         "forbidden",
-        "forbidden|403|451|permission|access|privileges|scope|not authori|not entitled|not permitted",
+        "forbidden|403|451|permission|access|privileges|scope|not authori|not entitled|not permitted"
+        "|not been used|not enabled",
         r"\bforbidden\b(?= ?(?:$|[:.,;!)\]}\"'\u2013—·(-]|error|for\b|to\b|because|by\b))|request_forbidden"
         r"|\bForbidden(?:Error|Exception)|\bPERMISSION_DENIED\b|\bPermissionDenied\w*"
         r"|permission_error|access (?:is |was )?(?:denied|forbidden)|AccessDenied\w*"
         r"|(?:not|n't) have (?:the )?(?:required |necessary |sufficient )?permissions?"
-        r"|insufficient (?:permissions?|privileges|scopes?)|not (?:authori[sz]ed|entitled|permitted)"
+        r"|\bAPI has not been used|\bAPI is not enabled|insufficient (?:permissions?|privileges|scopes?)|not (?:authori[sz]ed|entitled|permitted)"
         r" to|" + status("403|451", "forbidden"),
     ),
     # --- set-up: the same command fails again -----------------------------------------
@@ -156,15 +160,15 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(
         "usage",
         "invalid_request",
-        "option|argument|flag|usage:|requires|already in use|invalid value|subcommand|cannot be used|parameter|switch",
+        "option|argument|flag|usage:|requires|value is required|already in use|invalid value|subcommand|cannot be used|parameter|switch",
         r"(?:unknown|unexpected|unrecogni[sz]ed|invalid|unsupported|illegal|missing|no such"
         r"|ambiguous|not enough|too (?:many|few)|conflicting|required)"
-        r"(?: (?:required|command|command-line|value for|positional|or|following|cli)){0,3}"
+        r"(?: (?:required|extra|command|command-line|value for|positional|or|following|cli)){0,3}"
         r" (?:options?|arguments?|flags?|subcommands?|commands?|parameters?|switch)\b"
         r"|cannot be used (?:with|together|without)|requires? (?:either )?-{1,2}\w"
         r"|(?:option|argument|flag)s? .{1,60} (?:requires?|is required|are required|needs|expects"
         r"|must|cannot be used)|(?:the )?following (?:required )?arguments|mutually exclusive|argument missing"
-        r"|invalid value .{1,60} for [`'\"]?-|(?:^|\s)--?[\w-]{1,40} (?:requires|needs|expects) an? "
+        r"|value is required for|invalid value .{1,60} for [`'\"]?-|(?:^|\s)--?[\w-]{1,40} (?:requires|needs|expects) an? "
         r"|\bsession (?:id )?.{1,60} is already in use"
         r"|(?:^|[.!] )usage: \S|bad option",
     ),
@@ -201,13 +205,14 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(
         "config",
         "invalid_request",
-        "config|settings|environment|env var|missing field|no longer supported|profile",
+        "config|settings|environment|env var|missing field|no longer supported|profile|toml|yaml",
         r"(?:error|problem|failed|invalid|unable|could not|cannot|syntax|malformed)\b.{0,60}"
         r"\b(?:config(?:uration)?|settings)\b(?: file)?(?!_ref)|(?:config(?:uration)?|settings)(?: file)?\b"
         r".{0,120}\b(?:is not valid|is invalid|parse error|not found|syntax error|malformed)"
         r"|(?:config(?:uration)?|settings)\.(?:toml|json|ya?ml)\b|is no longer supported"
         r"|(?:config\w*|profile) [`'\"]?[\w.-]{1,60}[`'\"]? (?:was |is |does )?not (?:found|exist)"
-        r"|fix the configuration|missing (?:environment variable|env var|field)"
+        r"|fix the configuration|\b(?:toml|yaml)(?:: line \d+|\.scanner|\.parser)|TOMLDecodeError|YAMLException|"
+        r"missing (?:environment variable|env var|field)"
         r"|environment variable.{0,60}(?:not set|is required|missing|must be set|unset)",
         says_so=True,
     ),

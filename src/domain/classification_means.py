@@ -118,7 +118,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "answer_cut",
         "output_invalid",
         "max_output_tokens|max_tokens|output token|length limit|finish_reason",
-        r"max_(?:output_|completion_)?tokens\b|output token (?:limit|maximum)"
+        r"(?<!fewer )max_(?:output_|completion_)?tokens\b|output token (?:limit|maximum)"
         r"|(?:response|answer|output) (?:was )?(?:truncated|cut off)"
         r"|exceeded the \d+ output token",
     ),
@@ -167,7 +167,7 @@ ROWS: Final[tuple[Row, ...]] = (
         r"|\ballowance (?:has been |is |was )?(?:exceeded|used up|exhausted|reached)"
         rf"|\b{_LIMIT_WORDS} (?:limit|quota|cap|allowance|credits?)s?"
         r"(?: (?:has been|is|was|have been))? ?(?:reached|exceeded|exhausted|used up|hit)"
-        r"|\b(?:free|included|plan) usage (?:has been |is )?(?:exceeded|exhausted|used up)"
+        r"|\bkey limit exceeded|\b(?:free|included|plan) usage (?:has been |is )?(?:exceeded|exhausted|used up)"
         r"|\bout of (?:extra )?usage\b|\busage[_ ]limit[_ ](?:reached|exceeded)"
         rf"|{_PERIOD}[- _]?(?:\w+ )?(?:quota|limit|allowance)\b.{{0,30}}(?:exceed|reach|exhaust|hit)"
         rf"|(?:exceed|reach|exhaust|hit)\w*\b.{{0,60}}\b{_PERIOD}\b"
@@ -183,7 +183,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "|recharge|top up|余额|欠费|额度|配额",
         r"credit balance (?:is )?too low|(?:insufficient|not enough|no more|out of|no)"
         r"[-_ ](?:\w+[-_ ])?(?:credits?|funds|balance|quota)\b|balance (?:is )?(?:insufficient|exhausted|empty)"
-        r"|(?:recharge|top up) your|余额不足|欠费|(?:额度|配额)(?:已|不足|用完|超)|payment[_ ]required"
+        r"|requires? billing|(?:recharge|top up) your|余额不足|欠费|(?:额度|配额)(?:已|不足|用完|超)|payment[_ ]required"
         r"|billing (?:is |details |account )?(?:required|disabled|not (?:enabled|active))"
         r"|billing[_ ](?:hard[_ ])?(?:limit|not[_ ]active)|credits? (?:have |has )?(?:been )?"
         r"(?:exhausted|depleted|used up|run out|expired)|add (?:more |\d+ )?credits"
@@ -228,7 +228,7 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(
         "rate_limit",
         "rate_limit",
-        "rate|limit|throttl|too many|slow down|tpm|rpm|1015|concurren|频繁|限流|速率|并发",
+        "rate|limit|throttl|too many|slow down|tpm|rpm|1015|concurren|过多|频繁|限流|速率|并发",
         r"rate[-_ ]?limit(?:s|ing)? (?:is |was |has been |have been |error: )?(?:exceeded|reached"
         r"|hit|error|exhausted)|rate[-_]?limit[-_]?(?:error|exceeded|reached)|\brate[-_ ]?limited"
         r"|\bRateLimit(?:Error|Exceeded|ed)\w*|\bTooManyRequests\w*|\btoo[-_ ]many[-_ ]"
@@ -237,7 +237,7 @@ ROWS: Final[tuple[Row, ...]] = (
         r"|\bthrottl(?:ed|ing)(?:exception|error)?\b|\bThrottlingException\b|please slow down"
         r"|(?:requests?|tokens?) per (?:min(?:ute)?|second|hour)\b.{0,60}limit|limiting requests"
         r"|error code: 1015|concurrency limit|request limit (?:exceeded|reached)"
-        r"|请求(?:过于|太)频繁|限流|速率限制|并发.{0,6}(?:过高|超过|限制)",
+        r"|请求过多|请求(?:过于|太)频繁|限流|速率限制|并发.{0,6}(?:过高|超过|限制)",
         says_so=True,
     ),
     Row("quota_word", "quota", "quota", r"\bquota (?:error|limit|failure)\b"),

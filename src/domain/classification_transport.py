@@ -41,11 +41,11 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(
         "timeout",
         "timeout",
-        "time|deadline|etimedout",
+        "time|deadline|etimedout|took too long",
         r"(?:request|response|operation|read|headers?|connection attempt|call|agent|stream|query|it"
         r"|model|idle|tool|process|command|api|body|turn)s? (?:has |have |was )?timed[- ]out"
         r"|\btimed[- ]out (?:after|waiting|while|\()|deadline (?:was )?exceeded|DEADLINE_EXCEEDED"
-        r"|\b(?:API|Read|Request|Connect|Header|Body|Provider\w*|Headers|API(?:Connection)?)?Timeout"
+        r"|took too long to (?:process|respond|complete)|\b(?:API|Model|Gateway|Read|Request|Connect|Header|Body|Provider\w*|Headers|API(?:Connection)?)?Timeout"
         r"(?:Error|Exception|Expired)\b|\btimeout (?:exceeded|expired|reached|of \d+)|UND_ERR_(?:HEADERS"
         r"|BODY)_TIMEOUT|request[-_ ]timeout|idle timeout|timed out\b[.!]?$|"
         + status("408", "request"),
@@ -82,7 +82,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "network",
         "network",
         "interrupted|broken pipe|closed|aborted|connect|econn|enotfound|eai_again|network|socket|dns|resolve|name or service|epipe|fetch"
-        "|eof|goaway|reply|tunnel|网络|reach|look|request|ssl|tls|etimedout|host|offline|internet|hang up|disconnected|und_err|proxy|terminated|stream",
+        "|premature|eof|goaway|reply|tunnel|网络|reach|look|request|ssl|tls|etimedout|host|offline|internet|hang up|disconnected|und_err|proxy|terminated|stream",
         r"\b(?:ECONNREFUSED|ECONNRESET|ECONNABORTED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH"
         r"|ENETDOWN|EPIPE|ETIMEDOUT|ERR_NETWORK|UND_ERR_\w+|ERR_SOCKET\w*|ConnectionRefused|FailedToOpenSocket)\b"
         r"|connection (?:was |is |has been |attempt )?(?:refused|reset|error|closed|dropped|lost|aborted"
@@ -95,7 +95,7 @@ ROWS: Final[tuple[Row, ...]] = (
         r"|other side closed|name or service not known|temporary failure in name resolution"
         r"|getaddrinfo|name (?:does not resolve|resolution)|no route to host|dns (?:error|lookup|failure|resolution)"
         r"|could not resolve host|\bhost (?:is )?unreachable|error sending request|broken pipe"
-        r"|stream (?:disconnected|closed|ended|was (?:reset|closed|interrupted)|reset|error|terminated|aborted)"
+        r"|stream (?:disconnected|closed|ended|(?:was|has been) (?:reset|closed|interrupted|aborted)|reset|error|terminated|aborted)"
         r"|\b(?:ssl|tls)\b.{0,30}(?:error|eof|handshake|failure)|unexpected eof|reconnecting"
         r"|(?:request|response) (?:was )?(?:ended without|aborted|interrupted)|premature(?:ly)? (?:close|end\w*)"
         r"|upstream connect error|no healthy upstream|connection (?:is unavailable|termination)"
@@ -160,10 +160,10 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(
         "retryable",
         "server_error",
-        "try again|you can retry|please retry|temporar|transient|try later",
+        "try again|you can retry|please retry|temporar|transient|try later|重试|再试",
         r"an error occurred while processing your request|(?:error|failed|failure|problem|unavailable|wrong)\b.{0,120}"
         r"\b(?:please )?(?:try again (?:later|in)|retry (?:later|your request))"
-        r"|temporar(?:y|ily) (?:error|failure|unavailable|down|issue)|\btransient (?:api |network )?(?:error|failure)\b",
+        r"|稍后(?:再|重)试|temporar(?:y|ily) (?:error|failure|unavailable|down|issue)|\btransient (?:api |network )?(?:error|failure)\b",
     ),
     Row(
         "crash",

@@ -87,6 +87,23 @@ model not available in cache, downloading
 user 401 logged in
 warning: connection refused, falling back to cache
 I got a 429 earlier but it works now
+enough memory tests: 4 passed
+array buffer allocation tests passed
+wrote docs/proxy-authentication.md
+loaded 407 rows from tunnel.csv
+syntax error highlighting enabled
+checking yaml.scanner module
+3: syntax errors: 0
+reading premature_close_test.py
+the organization has disabled users: none
+billing to be enabled later, see docs
+free usage exceeded counter: 0
+key limit: 100
+exited with code 0
+took too long to process handling tests: ok
+retry policy: exponential
+model identifier list loaded
+no endpoints found matching tests: 0 failed
 Not logged in users are redirected to /login. Please run /login tests
 """.splitlines()
 NAMED = [
