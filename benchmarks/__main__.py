@@ -27,6 +27,7 @@ NAMES: Final = (
     "reading",
     "engine",
     "classification",
+    "deliberation",
     "makespan",
     "scheduling",
     "journal",
