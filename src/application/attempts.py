@@ -10,6 +10,7 @@ from muster.application.fleet_context import FleetContext
 from muster.application.observer import Observer
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
 from muster.application.ports.clock import Clock
+from muster.application.sessions import session_for
 from muster.application.supervision import Attempt
 from muster.domain import reset_time
 from muster.domain.expectation import with_complaint
@@ -30,6 +31,7 @@ def attempt_of(
         judges_stderr=not spec.is_structured,
         silent_until_done=spec.silent_until_done,
         structured=spec if spec.is_structured else None,
+        strict_model=route.model if fleet.strict_model else None,
         observer=observer,
         looks=fleet.first_looks,
     )
@@ -56,7 +58,7 @@ def request_of(
         task_id=task.task_id,
         run_id=fleet.run_id,
         attempt=len(job.attempts) + 1,
-        session_id=job.session_id,
+        session_id=session_for(job, route),
         output_path=path,
         grace=route.policy.termination.grace,
         wants_output=wants_output,

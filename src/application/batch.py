@@ -113,6 +113,9 @@ class Job:
         if self.first_failed_at is None:
             self.first_failed_at = now
 
+    def __attrs_post_init__(self) -> None:
+        self.session_id = self.session_id or self.task.session_id
+
     @property
     def agent_id(self) -> str:
         """What reports call the agent of this task."""

@@ -69,6 +69,7 @@ class FleetContext:
     recovery: RecoveryPolicy | None = None
     metrics: RecoveryMetrics = field(factory=RecoveryMetrics)
     wants_output: bool = False
+    strict_model: bool = False
     inspector: Inspector | None = None
     halt: HaltNotifier | None = None
     limits: BudgetLimits = field(factory=BudgetLimits)

@@ -2,6 +2,7 @@
 
 from attrs import frozen
 
+from muster.application import sessions
 from muster.application.batch import BatchOptions, Job
 from muster.domain import presets
 from muster.domain.lane_notice import bounded_wait
@@ -180,11 +181,13 @@ def _retry(
 
 
 def _costs_nothing(job: Job, cause: FailureCause, now: float) -> bool:
+    if sessions.was_lost(job, cause):
+        return True
     # A start that met a rate limit and produced nothing was no try at all.
     if (
         cause is not FailureCause.RATE_LIMIT
         or job.last is None
-        or job.last.stdout_bytes
+        or job.last.has_produced
     ):
         return False
     if job.task.timeout is not None:

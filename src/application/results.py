@@ -1,6 +1,7 @@
 """Builds the result of a task from its last attempt and its way there."""
 
 from muster.application.batch import Job, Route
+from muster.application.sessions import session_for
 from muster.application.supervision import Attempt
 from muster.domain.outcome import Attempt as AttemptRecord
 from muster.domain.outcome import Failure, SpawnResult, Usage
@@ -32,6 +33,9 @@ def result_of(job: Job, attempt: Attempt, took: float) -> SpawnResult:
         output_path=ended.output_path if ended else None,
         simulated=output is not None and output.simulated,
         leftovers=ended.leftovers if ended else 0,
+        requested_model=job.way.model,
+        served_models=attempt.served_models,
+        denied=attempt.denied,
     )
 
 
@@ -65,6 +69,9 @@ def failed_result(job: Job, failure: Failure, took: float) -> SpawnResult:
         simulated=job.route is not None
         and job.route.orchestrator.capabilities.simulated,
         leftovers=ended.leftovers if ended else 0,
+        requested_model=job.route.model if job.route else None,
+        served_models=outcome.served_models if outcome else (),
+        denied=outcome.denied if outcome else (),
     )
 
 
@@ -85,6 +92,7 @@ def attempt_record(
         job.fallback,
         attempt.session_id,
         attempt.usage,
+        session_for(job, route),
     )
 
 

@@ -28,6 +28,7 @@ class FinishedTask:
     cause: FailureCause | None = None
     attempts: int = 1
     seconds: float = 0.0
+    session_id: str | None = None
 
 
 @frozen
@@ -210,6 +211,8 @@ class _Judge:
 
     def _finished(self, task: PlanTask, finished: FinishedTask) -> None:
         found = self.resumption
+        if finished.session_id is not None:
+            found.sessions[task.id] = finished.session_id
         if _never_ran(finished):
             found.new.append(task.id)
         elif _was_ended(task, finished):

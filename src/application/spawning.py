@@ -10,7 +10,7 @@ from math import inf
 
 from attrs import define, evolve, field
 
-from muster.application import attempts, recovery
+from muster.application import attempts, recovery, sessions
 from muster.application.batch import BatchObserver, BatchOptions, Job, Route
 from muster.application.budgets import Budgets
 from muster.application.concurrency import JobQueue, max_waiting, work_off
@@ -311,6 +311,7 @@ class Spawning:
         job.attempts += (attempt_record(job, route, attempt, started_at),)
         if attempt.failure is not None:
             job.remember(attempt.failure, self._loop.time())
+            sessions.remember(job, attempt.failure)
         if self._is_told:
             self._narrator.attempt_ended(job, attempt)
         return attempt

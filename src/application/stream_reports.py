@@ -31,6 +31,7 @@ from muster.domain.model_names import is_same_model
 from muster.domain.outcome import Failure, FailureCause, Usage
 from muster.domain.spawn_policy import SpawnPolicy
 from muster.domain.stream_outcome import needs_approval
+from muster.domain.task import AgentOutput
 from muster.domain.tool import ToolSpec
 
 _CALLS = (ToolCallOpened, ToolCallClosed)
@@ -53,6 +54,7 @@ class StreamReports:
     strict_model: str | None = None
     progress_at: float | None = None
     has_ended: bool = False
+    has_produced: bool = False
     session_id: str | None = None
     usage: Usage | None = None
     served_models: tuple[str, ...] = ()
@@ -113,11 +115,14 @@ class StreamReports:
             if self.observer:
                 self.observer.usage(event.usage)
         elif isinstance(event, ToolCallOpened):
+            self.has_produced = True
             self.calls.add(event.call_id)
         elif isinstance(event, ToolCallClosed):
             self.calls.discard(event.call_id)
-        elif isinstance(event, TextProduced) and self.tool is not None:
-            self._show(event.text)
+        elif isinstance(event, TextProduced):
+            self.has_produced = True
+            if self.tool is not None:
+                self._show(event.text)
 
     def _show(self, text: str) -> None:
         observer = self.observer
@@ -157,3 +162,42 @@ class StreamReports:
                 patience = presets.INNER_RETRY_PATIENCE
             self._retries = InnerRetries(self.loop, patience, self.accuse)
         self._retries.announced(event)
+
+
+class Reported:
+    """An attempt, as far as its reports tell of it."""
+
+    __slots__ = ()
+    output: AgentOutput | None
+    structured: ToolSpec | None
+    stdout_bytes: int
+    _stream: StreamReports | None
+
+    @property
+    def session_id(self) -> str | None:
+        """By which name the tool can continue the conversation."""
+        return self._stream.session_id if self._stream else None
+
+    @property
+    def usage(self) -> Usage | None:
+        """What it has used so far, as far as that is known."""
+        if self.output is not None and self.output.usage is not None:
+            return self.output.usage
+        return self._stream.usage if self._stream else None
+
+    @property
+    def served_models(self) -> tuple[str, ...]:
+        """The models that answered, by the tool's own account."""
+        return self._stream.served_models if self._stream else ()
+
+    @property
+    def denied(self) -> tuple[str, ...]:
+        """What the agent was not allowed to do."""
+        return self._stream.denied if self._stream else ()
+
+    @property
+    def has_produced(self) -> bool:
+        """Whether it has said or done anything: bytes, or more where a stream tells."""
+        if self.structured is None:
+            return self.stdout_bytes > 0
+        return self._stream is not None and self._stream.has_produced

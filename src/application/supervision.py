@@ -17,7 +17,7 @@ from muster.application.last_words import LastWords
 from muster.application.observer import Observer
 from muster.application.output_lines import OutputLines
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
-from muster.application.stream_reports import StreamReports
+from muster.application.stream_reports import Reported, StreamReports
 from muster.application.verdicts import STRAY, failure_of, timed_out
 from muster.domain import health, presets
 from muster.domain.errors import AgentInvocationError
@@ -31,7 +31,7 @@ from muster.domain.events import (
     ToolCallOpened,
 )
 from muster.domain.health import SilenceWarning
-from muster.domain.outcome import Failure, FailureCause, Usage
+from muster.domain.outcome import Failure, FailureCause
 from muster.domain.spawn_policy import SpawnPolicy
 from muster.domain.task import AgentOutput, AgentRequest
 from muster.domain.timeouts import AttemptDeadline, latest
@@ -41,7 +41,7 @@ _NO_ROOM_HERE = (FailureCause.OUT_OF_MEMORY, FailureCause.DISK_FULL)
 
 
 @define(eq=False)
-class Attempt:
+class Attempt(Reported):
     """One attempt: what is known of it while it runs, and what became of it.
 
     After `run`, ``output`` is the answer or ``failure`` says why there is none;
@@ -134,23 +134,6 @@ class Attempt:
         for each in (self._last_words, self._stream):
             if each is not None:
                 each.close()
-
-    @property
-    def session_id(self) -> str | None:
-        """By which name the tool can continue the conversation."""
-        return self._stream.session_id if self._stream else None
-
-    @property
-    def usage(self) -> Usage | None:
-        """What it has used so far, as far as that is known."""
-        if self.output is not None and self.output.usage is not None:
-            return self.output.usage
-        return self._stream.usage if self._stream else None
-
-    @property
-    def served_models(self) -> tuple[str, ...]:
-        """The models that answered, by the tool's own account."""
-        return self._stream.served_models if self._stream else ()
 
     @property
     def extended(self) -> bool:
@@ -361,9 +344,13 @@ class Attempt:
         self._last_words.add(data)
 
     def _convict(self, failure: Failure) -> None:
+        # Later, because its last record may stand behind what accuses it.
+        self._loop.call_soon(self._punish, failure)
+
+    def _punish(self, failure: Failure) -> None:
         # Of an agent that is gone, the adapter will read the same words.
         if self._loop.time() >= self._spared_until:
-            self.trip(failure)
+            self._trip(failure)
 
     def _last_heard(self) -> float:
         signed_at = self._signed_at()

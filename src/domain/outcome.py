@@ -1,6 +1,6 @@
 """What became of an attempt and of a task: causes, failures, attempts, results."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Self
@@ -161,7 +161,11 @@ class Usage:
 
 @frozen
 class Attempt:
-    """One start of an agent. ``started_at`` is epoch seconds, the rest seconds."""
+    """One start of an agent. ``started_at`` is epoch seconds, the rest seconds.
+
+    ``session_id`` is the tool's name of the conversation, ``continued`` the one that
+    this attempt was to go on with; None: it started over.
+    """
 
     number: int
     agent: str | None
@@ -174,6 +178,7 @@ class Attempt:
     fallback: bool = False
     session_id: str | None = None
     usage: Usage | None = None
+    continued: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
@@ -185,11 +190,17 @@ class Attempt:
         return cls(**_revive(document))
 
 
+def _names(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value)
+
+
 @frozen
 class SpawnResult:
     """What became of one task. A success has no failure; a failure always has one.
 
     ``cached``: nothing was run for it, an equal task had the answer already.
+    ``served_models`` answered, by the tool's own account, in the last attempt; ``denied``
+    is what the agent was not allowed to do meanwhile.
     """
 
     success: bool
@@ -215,6 +226,9 @@ class SpawnResult:
     simulated: bool = False
     leftovers: int = 0
     cached: bool = False
+    requested_model: str | None = None
+    served_models: tuple[str, ...] = field(default=(), converter=_names)
+    denied: tuple[str, ...] = field(default=(), converter=_names)
 
     @property
     def recovery_path(self) -> list[str]:

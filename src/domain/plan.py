@@ -26,6 +26,7 @@ _SPAWN_FIELDS = (
     "depends",
     "expect",
     "limits",
+    "session_id",
 )
 MAX_SUGGESTIONS = 20
 MAX_CYCLE_SHOWN = 12
@@ -76,6 +77,7 @@ class PlanTask:
 
     ``agent="@self"`` asks for no agent whatever the plan's defaults say: it is
     kept as ``agent=None, direct=True``. ``line`` is where it stands in its file. A
+    ``session_id`` is the conversation that a resumed run goes on with. A
     ``literal`` prompt is given as it is: nothing is placed in it or told before it.
     """
 
@@ -94,6 +96,7 @@ class PlanTask:
     literal: bool = field(default=False, kw_only=True)
     limits: BudgetLimits | None = field(default=None, kw_only=True, converter=_limited)
     line: int | None = field(default=None, kw_only=True, eq=False)
+    session_id: str | None = field(default=None, kw_only=True, eq=False)
 
     def __attrs_post_init__(self) -> None:
         if self.agent == NO_AGENT:

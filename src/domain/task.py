@@ -105,7 +105,8 @@ class SpawnTask:
 
     ``timeout`` is a hard deadline in seconds over all attempts of the task, ``limits``
     is what they may use up together. ``policy`` is a `SpawnPolicy` or the name of a
-    preset.
+    preset. ``session_id`` is a conversation of the tool that is continued, where the
+    tool can.
     """
 
     prompt: str
@@ -128,6 +129,7 @@ class SpawnTask:
         default=None, kw_only=True, converter=expectation
     )
     is_spawn: bool = field(default=False, kw_only=True)
+    session_id: str | None = field(default=None, kw_only=True, validator=_name)
     limits: BudgetLimits | None = field(
         default=None, kw_only=True, converter=budget_limits
     )

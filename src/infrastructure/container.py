@@ -123,6 +123,7 @@ def _context(  # noqa: PLR0917 - the container passes its parts by position
             for name in (*presets.SPAWN_POLICIES, *settings.policies)
         },
         recovery=settings.recovery,
+        strict_model=settings.strict_model,
         inspector=WorldInspector(adapters.orchestrator_of),
         halt=halt,
         limits=settings.limits.budget,

@@ -83,6 +83,7 @@ class Settings:
     policy: str | None = None
     max_concurrent: int | None = None
     fallback: bool | None = None
+    strict_model: bool = False
     containment: str
     max_depth: int
     log_level: str

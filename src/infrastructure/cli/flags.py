@@ -29,6 +29,10 @@ class EngineFlags:
             help="Whether what an agent fails at goes to a direct call (default yes).",
         ),
     ] = None
+    strict_model: Annotated[
+        bool | None,
+        Parameter(negative="", help="End an agent when another model answers."),
+    ] = None
 
     def settings(self, **changes: Any) -> Settings:
         """What holds here with these flags on top. Raises `ConfigError`."""

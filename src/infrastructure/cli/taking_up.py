@@ -108,6 +108,13 @@ class TakenUp:
             only=only,
             retry_failed=retry_failed,
         )
+        sessions = self.resumption.sessions
+        if sessions:
+            tasks = [
+                evolve(task, session_id=sessions.get(task.id))
+                for task in self.plan.tasks
+            ]
+            self.plan = evolve(self.plan, tasks=tasks)
 
     def _with_own_ticks(self, plan: Plan) -> Plan:
         """What this run has done is kept with its answer, ticked since or not."""

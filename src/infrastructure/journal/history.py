@@ -173,10 +173,23 @@ def _finished(
     ) in connection.execute(query, (run,)):
         is_sound = checksum(task_id, identity, cause, document) == check
         if is_sound and cause in _CAUSES:
-            found = FinishedTask(identity, _CAUSES[cause], attempts, seconds or 0.0)
+            session = None if cause is None else _last_session(document)
+            found = FinishedTask(
+                identity, _CAUSES[cause], attempts, seconds or 0.0, session
+            )
             yield task_id, found
         else:
             problems.append(f"the result of '{task_id}' is damaged; it is run again")
+
+
+def _last_session(document: bytes) -> str | None:
+    """The conversation in which a task that failed had its last attempt."""
+    try:
+        made = json.loads(document).get("attempts") or [{}]
+        session = made[-1].get("session_id")
+    except (ValueError, TypeError, AttributeError, IndexError):
+        return None
+    return session if isinstance(session, str) else None
 
 
 def _interrupted(

@@ -5,6 +5,7 @@ takes which kind of record, and tells what it reads by the verbs below: `delta`,
 `message`, `answer`, `opened`, `closed`, `retrying`, `failed`, `ended`...
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
@@ -35,6 +36,7 @@ from muster.infrastructure.adapters.local_process.stream_formats.record_lines im
 
 Report = Callable[[AgentEvent], None]
 _LIMITED: Final = frozenset((FailureCause.QUOTA, FailureCause.RATE_LIMIT))
+_SESSION: Final = re.compile(r"\w[\w.:@+-]{0,199}")
 _KEPT_NAMES: Final = 8
 _KEPT_DENIALS: Final = 20
 
@@ -189,7 +191,8 @@ class StreamParser:
 
     def session(self, session_id: str) -> None:
         """The id by which the conversation can be continued."""
-        if session_id and session_id != self._session_id:
+        # It becomes an argument of the tool some day.
+        if session_id != self._session_id and _SESSION.fullmatch(session_id):
             self._session_id = session_id
             self._tell(SessionStarted(session_id))
 
