@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from muster.domain.council import Council, Member
 from muster.domain.errors import JournalError
+from muster.domain.voting_rule import MAJORITY, UNANIMITY
 
 KEY: Final = "council"
 
@@ -51,7 +52,7 @@ def from_text(text: bytes, where: str) -> Council:
 
 def _rule(council: Council) -> str:
     rule = council.rule
-    return rule.name if rule.strict or rule.share == 1 else str(rule.share)
+    return rule.name if rule.strict or rule.name == UNANIMITY else str(rule.share)
 
 
 def _quorum(council: Council) -> str | int:
@@ -59,6 +60,6 @@ def _quorum(council: Council) -> str | int:
     if quorum.share is None:
         return quorum.count
     if quorum.strict:
-        return "majority"
-    # A share that stands there as a whole number would be read as one member.
+        return MAJORITY
+    # As a whole number it would be read as one member.
     return "all" if quorum.share == 1 else str(quorum.share)

@@ -118,8 +118,10 @@ def _seats(board: CouncilBoard, now: float, width: int, room: int) -> Table:
 
 
 def _word_width(board: CouncilBoard) -> int:
-    choices = board.council.choices if board.phase is Phase.VOTE else ()
-    return min(WORD, max(len(each) for each in ("absent", *choices)))
+    words = ["absent"]
+    if board.phase is Phase.VOTE:
+        words = ["abstains", *board.council.choices]
+    return min(WORD, max(map(len, words)))
 
 
 def _labels(names: Sequence[str], width: int) -> list[str]:
@@ -164,7 +166,7 @@ def _word(chair: Chair, now: float) -> str:
         Seat.VOTED: chair.choice,
         Seat.RETRIES: "retries",
         Seat.ABSTAINED: "abstains",
-        Seat.UNREAD: "unreadable",
+        Seat.UNREAD: "unread",
         Seat.ABSENT: "absent",
     }
     return words.get(chair.seat, "")

@@ -11,9 +11,9 @@ from muster.application.council_run import CouncilReport
 from muster.domain.council import Council
 from muster.domain.deliberation import Outcome
 from muster.domain.run_report import RunStatus
-from muster.infrastructure.cli.council_words import vote_words
+from muster.infrastructure.cli.council_words import ended_words, vote_words
 from muster.infrastructure.cli.summary import short_id, shown
-from muster.infrastructure.cli.words import one_line, plural, took
+from muster.infrastructure.cli.words import failure_words, one_line, plural, took
 from muster.infrastructure.report import minutes
 
 FRAME_LINES: Final = 13  # all but the names, and the prompt
@@ -21,6 +21,7 @@ FEWEST: Final = 2  # of each list are told however small the screen is
 WIDEST_BAR: Final = 40
 WIDEST_LABEL: Final = 24
 INDENT: Final = "  "
+WON: Final = "  <- decided"
 
 
 @frozen
@@ -40,7 +41,7 @@ class CouncilSummary:
         yield one_line(self._effort(), width)
         yield from self._stamp()
         yield ""
-        yield from self._tally(width)
+        yield from self._tally(width) if self._has_voted else self._unvoted(width)
         room = height - FRAME_LINES - len(self.council.choices)
         yield from _lists(self._reasons(), width, room)
         yield ""
@@ -75,17 +76,26 @@ class CouncilSummary:
         label = min(max(len(name) for name, _ in rows), WIDEST_LABEL)
         most = max(1, *(count for _, count in rows))
         digits = len(str(most))
-        bar = max(0, min(WIDEST_BAR, width - label - digits - 5))
+        bar = max(0, min(WIDEST_BAR, width - label - digits - len(WON) - 4))
         for name, count in rows:
             length = 0 if not count else max(1, round(count * bar / most))
             mark = "." if name in ("abstained", "absent") else "#"
-            won = "  <- decided" if name == verdict.choice else ""
+            won = WON if name == verdict.choice else ""
             text = f"{one_line(name, label).ljust(label)}  {count:>{digits}}  "
             yield f"{text}{mark * length}{won}".rstrip()[:width]
         quorum = (
             f"quorum {council.needed} of {len(council.members)}, rule {council.rule}"
         )
         yield one_line(quorum, width)
+
+    @property
+    def _has_voted(self) -> bool:
+        return any(each.poll is not None for each in self.report.rounds)
+
+    def _unvoted(self, width: int) -> Iterator[str]:
+        yield "no vote was held"
+        for each in self.report.rounds:
+            yield one_line(ended_words(each), width)
 
     def _reasons(self) -> Mapping[str, Sequence[tuple[str, str]]]:
         verdict = self.report.verdict
@@ -97,9 +107,15 @@ class CouncilSummary:
             "abstentions": [
                 (name, each.reason) for name, each in verdict.poll.abstentions.items()
             ],
-            "absent": list(verdict.poll.absent.items()),
+            "absent": self._absent(),
         }
         return {title: rows for title, rows in found.items() if rows}
+
+    def _absent(self) -> list[tuple[str, str]]:
+        if self._has_voted:
+            return list(self.report.verdict.poll.absent.items())
+        failed = self.report.rounds[-1].absent if self.report.rounds else {}
+        return [(name, failure_words(each)) for name, each in failed.items()]
 
     def _next(self) -> Iterator[str]:
         run = short_id(self.folder.name)
