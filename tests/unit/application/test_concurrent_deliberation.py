@@ -1,6 +1,7 @@
 """Agents that are asked at once: everyone ends, in order, within the pool."""
 
 import asyncio
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -321,6 +322,37 @@ async def test_a_name_that_looks_like_a_second_slot() -> None:
     assert bench.pool.active_count == 0
 
 
+@in_virtual_time
+async def test_three_of_a_name_hold_three_slots() -> None:
+    """So three slots run three of them at a time."""
+    bench = Bench.of(replies("x", after=1.0), size=3)
+    service = bench.service(allow_duplicates=True, on_exhausted="queue")
+
+    await service.invoke_concurrent(requests(*"aaaaaaa"))
+
+    assert bench.stub.peak_active == 3
+    assert now() == pytest.approx(3.0)
+
+
+@in_virtual_time
+async def test_an_agent_lives_in_the_context_of_its_own_batch() -> None:
+    """Though the end of another batch's agent has made room for it."""
+    host: ContextVar[str] = ContextVar("host")
+    bench = Bench.of(replies(lambda _: host.get(), after=1.0), size=1)
+    service = bench.service(on_exhausted="queue")
+
+    async def batch(name: str) -> set[str]:
+        host.set(name)
+        names = (f"{name}{number}" for number in range(3))
+        result = await service.invoke_concurrent(requests(*names))
+        return {each.content for each in result.outputs}
+
+    assert await at_the_same_time(batch("mine"), batch("yours")) == [
+        {"mine"},
+        {"yours"},
+    ]
+
+
 @pytest.mark.parametrize("mode", ["wait", "", None])
 def test_what_happens_over_capacity_has_two_names(mode: Any) -> None:
     """A third one is refused."""
@@ -350,6 +382,23 @@ async def test_a_cancelled_batch_leaves_nothing(after: float) -> None:
     assert (bench.pool.active_count, bench.stub.active) == (0, 0)
     result = await service.invoke_concurrent(crowd(5))
     assert result.success_count == 5
+
+
+@in_virtual_time
+async def test_a_slot_that_comes_too_late_is_given_back() -> None:
+    """It came between the cancellation and the end: that agent never took a step."""
+    bench = Bench.of(size=1)
+    bench.pool.acquire("host")
+    service = bench.service(on_exhausted="queue")
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(service.invoke_concurrent(crowd(3)))
+        await asyncio.sleep(1.0)
+        task.cancel()
+        bench.pool.release("host")
+        assert bench.pool.active_agents == {"a0"}
+
+    assert bench.pool.active_count == bench.stub.call_count == 0
 
 
 @in_virtual_time

@@ -187,6 +187,23 @@ def test_a_halt_that_was_lifted_before_does_not_count(
     assert _told_of_the_past(checker) == ["now"]
 
 
+@in_virtual_time
+async def _told_too_late(
+    checker: DualChannelHaltChecker,
+) -> tuple[list[str], list[str]]:
+    async with watching(checker) as before:
+        checker.halt("drill")
+        checker.resume_operations()
+        async with watching(checker) as after, watching(checker) as last:
+            await asyncio.sleep(1.0)
+            return before, after + last
+
+
+def test_who_came_after_the_halt_is_not_meant(checker: DualChannelHaltChecker) -> None:
+    """A new batch may start though the one before is just being told."""
+    assert _told_too_late(checker) == (["drill"], [])
+
+
 async def test_the_event_works_from_any_thread(checker: DualChannelHaltChecker) -> None:
     """The watcher hears of it in its own loop."""
     async with watching(checker) as told:
