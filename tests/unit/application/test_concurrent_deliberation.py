@@ -17,7 +17,7 @@ from muster.domain.errors import (
     SystemHaltedError,
     ToolNotFoundError,
 )
-from muster.domain.outcome import FailureCause, Usage
+from muster.domain.outcome import Failure, FailureCause, Usage
 from muster.domain.spawn_policy import SpawnPolicy
 from muster.domain.task import AgentOutput, AgentRequest, ContextBundle
 from muster.domain.witness import first_break
@@ -416,6 +416,27 @@ async def test_a_batch_that_is_cancelled_leaves_its_turn_to_the_others() -> None
 
     assert theirs.result().success_count == 10
     assert now() <= 7.5
+    assert bench.pool.active_count == 0
+
+
+@pytest.mark.parametrize(("way", "answers"), [("drain", 2), ("stop", 0)])
+@in_virtual_time
+async def test_whoever_holds_the_batches_can_end_them(way: str, answers: int) -> None:
+    """`drain` lets those finish who run, `stop` does not; nobody is lost."""
+    bench = Bench.of(replies("x", after=2.0), size=2)
+    service = bench.service(on_exhausted="queue")
+
+    async def end() -> None:
+        await asyncio.sleep(1.0)
+        (batch,) = service.active
+        getattr(batch, way)(Failure("cancelled", "enough"))
+
+    (result,) = await at_the_same_time(service.invoke_concurrent(crowd(5)), then=end)
+
+    assert (result.success_count, result.total_count) == (answers, 5)
+    assert set(causes(result).values()) == {"cancelled"}
+    assert not result.halted
+    assert not service.active
     assert bench.pool.active_count == 0
 
 
