@@ -10,8 +10,9 @@ from muster.domain.council import Council
 from muster.domain.errors import ConfigError, JournalError
 from muster.domain.outcome import FailureCause, SpawnResult
 from muster.infrastructure import council_document, witness_reading
+from muster.infrastructure.cli.council_flags import COUNCIL, SeatFlags, at_once
+from muster.infrastructure.cli.council_sitting import sit
 from muster.infrastructure.cli.council_stage import Sitting
-from muster.infrastructure.cli.deliberate import COUNCIL, SeatFlags, at_once, sit
 from muster.infrastructure.cli.output import Output
 from muster.infrastructure.cli.taking_up import TakenUp, looked_at, taken_up
 from muster.infrastructure.cli.words import plural

@@ -237,17 +237,28 @@ class _Stage:
             self.lines.tell("launch", launch)
 
     def _end(self, report: CouncilReport, code: ExitCode) -> Adjourned:
-        folder = self.journal.folder
-        text = minutes(
-            self.sitting.council, report.verdict, report.rounds, run_id=report.run_id
-        )
-        masked = self.journal.redactor.redact(text)
-        write_whole(str(folder / MINUTES), masked.encode("utf-8", "replace"))
+        self._write_minutes(report)
         fields = {"status": report.status.value, "exit_code": int(code)}
         self._done({**fields, "summary": dict(report.summary)})
         if self.results.lost is not None:
             raise self.results.lost
-        return Adjourned(report, folder, code)
+        return Adjourned(report, self.journal.folder, code)
+
+    def _write_minutes(self, report: CouncilReport) -> None:
+        council, rounds = self.sitting.council, report.rounds
+        text = minutes(
+            council,
+            report.verdict,
+            rounds,
+            run_id=report.run_id,
+            simulated=any(each.simulated for each in report.results.values()),
+        )
+        data = self.journal.redactor.redact(text).encode("utf-8", "replace")
+        try:
+            write_whole(str(self.journal.folder / MINUTES), data)
+        except OSError as error:
+            # The journal has all of it.
+            self.view.say(f"warning: {MINUTES}: {error.strerror}")
 
     def _done(self, fields: Mapping[str, Any]) -> None:
         if self.lines is not None:

@@ -109,7 +109,7 @@ def _council(
     run_id: str, way: ResumeFlags, engine: EngineFlags, console: Output, *, jsonl: bool
 ) -> int:
     from muster.infrastructure.cli import council_resuming  # noqa: PLC0415
-    from muster.infrastructure.cli.deliberate import SeatFlags  # noqa: PLC0415
+    from muster.infrastructure.cli.council_flags import SeatFlags  # noqa: PLC0415
 
     for flag in ("waves", "sequential", "only", "fail_fast", "deadline", "output"):
         if getattr(way, flag):

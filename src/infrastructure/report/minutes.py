@@ -17,10 +17,18 @@ MAX_STATEMENT: Final = 20_000  # characters; the run's results have the whole
 
 
 def minutes(
-    council: Council, verdict: Verdict, rounds: Sequence[Round], *, run_id: str | None
+    council: Council,
+    verdict: Verdict,
+    rounds: Sequence[Round],
+    *,
+    run_id: str | None,
+    simulated: bool = False,
 ) -> str:
-    """The text."""
-    return "\n".join(_lines(council, verdict, rounds, run_id)) + "\n"
+    """The text; ``simulated`` when an answer is no real one."""
+    lines = list(_lines(council, verdict, rounds, run_id))
+    if simulated:
+        lines[1:1] = ["", "**Simulated: members of this council were no real agents.**"]
+    return "\n".join(lines) + "\n"
 
 
 def _lines(
@@ -57,19 +65,19 @@ def _table(council: Council, verdict: Verdict) -> Iterator[str]:
     yield f"| **members** | **{len(council.members)}** |"
 
 
-def _votes(title: str, votes: dict[str, Vote]) -> Iterator[str]:
+def _votes(title: str, votes: dict[str, Vote], mark: str = "##") -> Iterator[str]:
     texts = {
         name: f"{vote.choice}{_sure(vote)}: {vote.reason}"
         for name, vote in votes.items()
     }
-    yield from _reasons(title, texts)
+    yield from _reasons(title, texts, mark)
 
 
-def _reasons(title: str, reasons: Any) -> Iterator[str]:
+def _reasons(title: str, reasons: Any, mark: str = "##") -> Iterator[str]:
     if not reasons:
         return
     yield ""
-    yield f"## {title}"
+    yield f"{mark} {title}"
     yield ""
     for name, reason in reasons.items():
         yield f"- **{_inline(name)}**: {_inline(reason)}"
@@ -79,19 +87,17 @@ def _round(held: Round) -> Iterator[str]:
     yield ""
     yield f"## Round {held.number}: {held.phase.value}"
     if held.poll is not None:
-        yield from _votes("Votes", dict(held.poll.votes))
+        yield from _votes("Votes", dict(held.poll.votes), "###")
         abstained = held.poll.abstentions
         reasons = {name: each.reason for name, each in abstained.items()}
-        yield from _reasons("Abstained", reasons)
+        yield from _reasons("Abstained", reasons, "###")
     for name, text in held.statements.items() if held.poll is None else ():
         yield ""
         yield f"### {_inline(name)}"
         yield ""
         yield from _quoted(text)
-    yield from _reasons(
-        "Absent",
-        {n: f"{f.cause.value}: {f.message}" for n, f in held.absent.items()},
-    )
+    absent = {n: f"{f.cause.value}: {f.message}" for n, f in held.absent.items()}
+    yield from _reasons("Absent", absent, "###")
 
 
 def _sure(vote: Vote) -> str:

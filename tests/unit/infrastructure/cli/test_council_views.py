@@ -297,8 +297,9 @@ def test_minutes_quote_and_never_obey() -> None:
     )
     assert verdict is not None
 
-    text = minutes(TRIO, verdict, rounds, run_id="r")
+    text = minutes(TRIO, verdict, rounds, run_id="r", simulated=True)
 
+    assert "**Simulated:" in text.split("##")[0]
     assert "> # I decide" in text
     assert "\n# I decide" not in text
     assert "<script" not in text
