@@ -27,6 +27,7 @@ NAMES: Final = (
     "reading",
     "engine",
     "classification",
+    "streams",
     "deliberation",
     "makespan",
     "scheduling",

@@ -23,7 +23,7 @@ from attrs import evolve, frozen
 from benchmarks.figures import Report
 from muster.domain.classification import LineWatch, classify_error, judge_exit
 from muster.domain.events import AgentEnded
-from muster.domain.outcome import FailureCause
+from muster.domain.outcome import Failure, FailureCause
 from muster.domain.program_end import judge_program
 from muster.domain.stream_outcome import judge_stream
 from muster.infrastructure.adapters.local_process.stream_formats import parser_for
@@ -92,19 +92,32 @@ def is_right(case: Case, *, strict: bool) -> bool:
     return category in case.meta["acceptable_categories"]
 
 
-def is_told_apart(case: Case) -> bool:
-    """Whether the adapter's own judgement knows a success from a failure."""
+def judged(case: Case) -> Failure | None:
+    """As the adapter judges it: a stream by its records, other output as text."""
     spec = built_in(case.tool)
     if case.meta["format"] != "json":
         ended = AgentEnded(case.exit_code, case.stdout, case.stderr)
-        failure = judge_program(ended, evolve(spec, output="text"))
-        return (failure is None) == case.meta["is_success"]
+        return judge_program(ended, evolve(spec, output="text"))
     parser = parser_for(STREAMS[case.tool], lambda _: None)
     assert parser is not None
     parser.feed(case.stdout.encode())
     outcome = parser.finish()
-    failure = judge_stream(outcome, exit_code=case.exit_code, stderr=case.stderr)
-    return (failure is None) == case.meta["is_success"]
+    return judge_stream(outcome, exit_code=case.exit_code, stderr=case.stderr)
+
+
+def is_told_apart(case: Case) -> bool:
+    """Whether the adapter's own judgement knows a success from a failure."""
+    return (judged(case) is None) == case.meta["is_success"]
+
+
+def is_named_by_records(case: Case) -> bool:
+    """Whether the stream's records name an acceptable category, as in `is_right`."""
+    failure = judged(case)
+    if failure is None:
+        return False
+    is_long = failure.cause is FailureCause.CONTEXT_LENGTH
+    category = "permanent" if is_long else failure.category.value
+    return category in case.meta["acceptable_categories"]
 
 
 def is_read_by_muster(case: Case) -> bool:
@@ -163,8 +176,11 @@ def main() -> int:
         for found in [classify_error(text["text"], stream=text["stream"])]
     ]
     print(f"{'public issues':18}{share(wild):>18}")
-    judged = sum(is_right(case, strict=False) for case in failed) / len(failed)
-    report.figure("recorded failures", judged * 100, RIGHT, "%", at_least=True)
+    by_text = sum(is_right(case, strict=False) for case in failed) / len(failed)
+    report.figure("recorded failures", by_text * 100, RIGHT, "%", at_least=True)
+    streams = [is_named_by_records(each) for each in failed if is_read_by_muster(each)]
+    share_of = 100 * sum(streams) / len(streams)
+    report.figure("the same, by their records", share_of, RIGHT, "%", at_least=True)
     for way, alarms in false_alarms(everything).items():
         report.figure(f"false alarms, {way}", alarms, 0, "")
     if arguments.misses:
