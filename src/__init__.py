@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from muster.application.ports.agent_orchestrator import AgentOrchestrator
     from muster.application.ports.halt_checker import HaltChecker
     from muster.domain.agent_profile import AgentProfile
+    from muster.domain.budget import BudgetLimits
     from muster.domain.circuit_breaker import CircuitBreaker
     from muster.domain.concurrent_result import AgentFailure, ConcurrentResult
     from muster.domain.errors import (
@@ -76,6 +77,7 @@ _HOME: Final = {
     "application.ports.agent_orchestrator": "AgentOrchestrator",
     "application.ports.halt_checker": "HaltChecker",
     "domain.agent_profile": "AgentProfile",
+    "domain.budget": "BudgetLimits",
     "domain.circuit_breaker": "CircuitBreaker",
     "domain.concurrent_result": "AgentFailure ConcurrentResult",
     "domain.outcome": "Attempt Failure FailureCategory FailureCause SpawnResult Usage",
@@ -122,6 +124,7 @@ __all__ = [
     "AgentRequest",
     "Attempt",
     "BudgetExceededError",
+    "BudgetLimits",
     "CircuitBreaker",
     "CircuitOpenError",
     "ConcurrentDeliberationService",

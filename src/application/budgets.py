@@ -197,7 +197,7 @@ def _taken(job: Job) -> Iterator[tuple[Budget, Reservation]]:
 
 def _end(job: Job, failure: Failure) -> None:
     if job.running is not None:
-        job.running.trip(failure)
+        job.running.accuse(failure)
 
 
 def _usual(costs: Mapping[str, Cost]) -> Cost:

@@ -106,7 +106,8 @@ def plan_resume(
     tasks = [
         task for task in plan.tasks if not task.done and (not only or task.id in only)
     ]
-    judge = _Judge(identity_of, history, retry_failed)
+    all_limited = plan.defaults.limits is not None
+    judge = _Judge(identity_of, history, retry_failed, all_limited)
     judge.look_for_moved({task.id for task in tasks})
     for task in tasks:
         if not judge.keeps(task.id):
@@ -157,6 +158,7 @@ class _Judge:
     identity_of: Mapping[str, str]
     history: RunHistory
     retry_failed: bool
+    all_limited: bool = False
     resumption: Resumption = field(factory=Resumption)
     _moved: dict[str, list[str]] = field(factory=dict)
 
@@ -215,7 +217,7 @@ class _Judge:
             found.sessions[task.id] = finished.session_id
         if _never_ran(finished):
             found.new.append(task.id)
-        elif _was_ended(task, finished):
+        elif self._was_ended(task, finished):
             found.rerun[task.id] = WAS_ENDED
         elif self.retry_failed:
             cause = finished.cause or FailureCause.UNKNOWN
@@ -223,20 +225,22 @@ class _Judge:
         else:
             found.failed[task.id] = task.id
 
+    def _was_ended(self, task: PlanTask, finished: FinishedTask) -> bool:
+        """Whether it failed because the run ended, and not by itself."""
+        cause = finished.cause
+        if cause is FailureCause.DEADLINE:
+            # Its own deadline, or that of the run?
+            return task.timeout is None or finished.seconds < task.timeout
+        if cause is FailureCause.BUDGET and (task.limits or self.all_limited):
+            # Once more, it would use up its own budget once more.
+            return False
+        return cause is not None and not cause.is_agent_failure
+
 
 def _never_ran(finished: FinishedTask) -> bool:
     cause = finished.cause
     no_fault = cause is not None and not cause.is_agent_failure
     return not finished.attempts and (no_fault or cause is FailureCause.DEADLINE)
-
-
-def _was_ended(task: PlanTask, finished: FinishedTask) -> bool:
-    """Whether it failed because the run ended, and not by itself."""
-    cause = finished.cause
-    if cause is FailureCause.DEADLINE:
-        # Its own deadline, or that of the run?
-        return task.timeout is None or finished.seconds < task.timeout
-    return cause is not None and not cause.is_agent_failure
 
 
 @define

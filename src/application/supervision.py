@@ -339,11 +339,12 @@ class Attempt(Reported):
     def _remember(self, data: bytes | memoryview) -> None:
         if self._last_words is None:
             self._last_words = LastWords(
-                self.policy.termination, self._loop, self._last_heard, self._convict
+                self.policy.termination, self._loop, self._last_heard, self.accuse
             )
         self._last_words.add(data)
 
-    def _convict(self, failure: Failure) -> None:
+    def accuse(self, failure: Failure) -> None:
+        """Like `trip`, where the agent has not said that it is done."""
         # Later, because its last record may stand behind what accuses it.
         self._loop.call_soon(self._punish, failure)
 
@@ -366,7 +367,7 @@ class Attempt(Reported):
         if stream is None:
             tool, only = self.structured, self.strict_model
             stream = self._stream = StreamReports(
-                self._loop, self.policy, self.observer, self._convict, tool, only
+                self._loop, self.policy, self.observer, self.accuse, tool, only
             )
         stream.note(event)
         if isinstance(event, TerminalRecordSeen):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from muster.domain.agent_profile import AgentProfile
+from muster.domain.budget import BudgetLimits
 from muster.domain.tool import ToolSpec
 from muster.infrastructure.strict_tables import Table
 from muster.infrastructure.value_kinds import (
@@ -19,7 +20,9 @@ from muster.infrastructure.value_kinds import (
     URL,
     VARIABLE,
     WORDS,
+    number,
     one_of,
+    whole,
 )
 
 PROGRAMS: Final = "local_process"
@@ -74,6 +77,26 @@ def lacks(values: Mapping[str, Any]) -> str | None:
     if values.get("adapter", PROGRAMS) != PROGRAMS or values.get("command"):
         return None
     return "command"
+
+
+LIMITS: Final = Table(
+    {
+        "agents": whole(1),
+        "minutes": number(above=True, unit="minutes"),
+        "tokens": whole(1, 10**15),
+        "budget_usd": number(0.0, 1e9, above=True, unit="dollars"),
+    }
+)
+
+
+def limits_of(values: Mapping[str, Any] | None) -> BudgetLimits | None:
+    """The limits that a clean table describes."""
+    if values is None:
+        return None
+    named = {
+        "usd" if name == "budget_usd" else name: each for name, each in values.items()
+    }
+    return BudgetLimits(**named)
 
 
 def tool_of(name: str, values: Mapping[str, Any]) -> ToolSpec:

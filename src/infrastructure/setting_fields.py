@@ -6,7 +6,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from muster.domain import presets
-from muster.infrastructure.definitions import AGENT, TOOL
+from muster.infrastructure.definitions import AGENT, LIMITS, TOOL
 from muster.infrastructure.strict_tables import Kind, Named, Path, Table, leaves
 from muster.infrastructure.value_kinds import (
     FLAG,
@@ -107,14 +107,6 @@ CIRCUIT_BREAKER: Final = Table(
         "adhoc_fast_fail_window": LIMIT,
     }
 )
-LIMITS: Final = Table(
-    {
-        "agents": whole(1),
-        "minutes": number(above=True, unit="minutes"),
-        "tokens": whole(1, 10**15),
-        "budget_usd": number(0.0, 1e9, above=True, unit="dollars"),
-    }
-)
 SETTINGS: Final = Table(
     {
         "tool": NAME,
@@ -159,6 +151,13 @@ DEFAULTS: Final[Mapping[str, Any]] = {
         "fast_fail_window": presets.BREAKER_FAST_FAIL_WINDOW,
         "adhoc_fast_fail_window": presets.BREAKER_ADHOC_FAST_FAIL_WINDOW,
     },
+}
+# Where the flag has not the setting's own name.
+FLAGS: Final[Mapping[str, str]] = {
+    "limits.agents": "--max-agents",
+    "limits.minutes": "--max-minutes",
+    "limits.tokens": "--budget-tokens",
+    "limits.budget_usd": "--budget-usd",
 }
 PREFIX: Final = "MUSTER_"
 # What muster tells the programs that it starts. Such a program may start muster.

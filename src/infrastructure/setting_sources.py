@@ -11,6 +11,7 @@ from muster.domain.errors import ConfigError, UnknownPresetError
 from muster.domain.suggestion import did_you_mean
 from muster.infrastructure import toml_text
 from muster.infrastructure.setting_fields import (
+    FLAGS,
     PREFIX,
     SETTINGS,
     TOLD_TO_CHILDREN,
@@ -165,7 +166,8 @@ def flag_layer(flags: Mapping[str, Any], cwd: Path) -> Layer:
         _put(values, tuple(name.split(".")), parsed)
 
     def origin_of(key: Key) -> str:
-        return "--" + "-".join(map(str, key)).replace("_", "-")
+        name = "-".join(map(str, key)).replace("_", "-")
+        return FLAGS.get(dotted(key), f"--{name}")
 
     return _checked(values, origin_of, cwd)
 

@@ -353,13 +353,6 @@ def test_a_run_that_can_t_be_recorded_does_not_start(cli: Cli) -> None:
     assert not (cli.folder / "started").exists()
 
 
-def test_unwatched_limits_are_said(cli: Cli) -> None:
-    """A budget that nobody watches must not look like one."""
-    cli.file("muster.toml", "[limits]\nbudget_usd = 1.0\n").args("run", "-").stdin("")
-
-    cli.run().status(0).says("limits.budget_usd is set, and this version")
-
-
 def test_flags_stand_above_the_plan_s_defaults_and_below_its_tasks(cli: Cli) -> None:
     """What a task says of itself wins."""
     defaults = {"tool": "claude", "policy": "patient", "model": "opus"}

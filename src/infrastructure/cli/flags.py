@@ -1,12 +1,19 @@
 """The flags that `muster run` and `muster spawn` share."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from attrs import asdict, frozen
 from cyclopts import Parameter
 
 from muster.domain.errors import ConfigError
 from muster.infrastructure.settings import Settings
+
+_SETTING: Final = {
+    "budget_usd": "limits.budget_usd",
+    "budget_tokens": "limits.tokens",
+    "max_agents": "limits.agents",
+    "max_minutes": "limits.minutes",
+}
 
 
 @Parameter(name="*")
@@ -34,9 +41,24 @@ class EngineFlags:
         Parameter(negative="", help="End an agent when another model answers."),
     ] = None
 
+    budget_usd: Annotated[
+        float | None,
+        Parameter(help="Start nothing more once so many dollars are spent."),
+    ] = None
+    budget_tokens: Annotated[
+        int | None, Parameter(help="The same for tokens, read and written.")
+    ] = None
+    max_agents: Annotated[
+        int | None, Parameter(help="The same for starts of agents, retries included.")
+    ] = None
+    max_minutes: Annotated[
+        float | None, Parameter(help="The same for minutes; --deadline ends what runs.")
+    ] = None
+
     def settings(self, **changes: Any) -> Settings:
         """What holds here with these flags on top. Raises `ConfigError`."""
-        return Settings.load(flags={**asdict(self), **changes})
+        given = {_SETTING.get(name, name): each for name, each in asdict(self).items()}
+        return Settings.load(flags={**given, **changes})
 
     def given(self) -> dict[str, Any]:
         """The flags that were given."""

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from shlex import join
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from attrs import define
 
@@ -22,7 +22,6 @@ from muster.infrastructure.cli import streams
 from muster.infrastructure.cli.exit_codes import ExitCode
 from muster.infrastructure.cli.output import Output
 from muster.infrastructure.cli.words import one_line
-from muster.infrastructure.settings import Settings
 
 MAX_NAMED: Final = 5
 WAYS_OUT: Final = (
@@ -135,19 +134,6 @@ def command_line(spec: ToolSpec) -> str:
     words = " ".join(spec.command) if spec.shell else join(spec.command)
     shell = " (by /bin/sh)" if spec.shell else ""
     return one_line(words) + shell
-
-
-def warnings(settings: Settings) -> list[str]:
-    """Settings that this version accepts and does not obey."""
-    limits: dict[str, Any] = {
-        name: getattr(settings.limits, name)
-        for name in ("agents", "tokens", "budget_usd")
-    }
-    return [
-        f"limits.{name} is set, and this version does not watch it"
-        for name, value in limits.items()
-        if value is not None
-    ]
 
 
 def _named(ids: Sequence[str]) -> str:

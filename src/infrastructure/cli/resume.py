@@ -173,9 +173,7 @@ def _run(
         options={
             "waves": bool(_chosen(way.waves, remembered, "waves")),
             "fail_fast": bool(_chosen(way.fail_fast, remembered, "fail_fast")),
-            "deadline": running.run_limit(
-                settings, seconds(way.deadline, "--deadline")
-            ),
+            "deadline": seconds(way.deadline, "--deadline"),
         },
         past=taken.past(text),
     )

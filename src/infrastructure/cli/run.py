@@ -89,8 +89,6 @@ def run(
     found = below_flags(found, engine)
     tasks = preflight.selected(found, way.only)
     preflight.check_supported(tasks, name)
-    for warning in preflight.warnings(settings):
-        console.warn(f"muster: warning: {warning}")
     if way.dry_run:
         return _dry_run(found, tasks, settings, console)
     preflight.consent(found, tasks, console, yes=way.yes)
@@ -119,7 +117,7 @@ def _run(
     from muster.infrastructure.cli import running  # noqa: PLC0415
 
     name, data = source
-    limit = running.run_limit(settings, seconds(way.deadline, "--deadline"))
+    limit = seconds(way.deadline, "--deadline")
     order = running.Order(
         plan=plan,
         plan_text=data,

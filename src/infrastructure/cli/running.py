@@ -25,6 +25,7 @@ from muster.infrastructure.cli import preflight, streams
 from muster.infrastructure.cli.answers import Answers
 from muster.infrastructure.cli.background import Background
 from muster.infrastructure.cli.board import Board, State, names_of
+from muster.infrastructure.cli.budgeting import budget_options
 from muster.infrastructure.cli.exit_codes import ExitCode
 from muster.infrastructure.cli.jsonl import JsonLines
 from muster.infrastructure.cli.output import Output
@@ -116,12 +117,6 @@ def recovery_options(settings: Settings) -> dict[str, Any]:
 def plan_context(settings: Settings, plan: Plan) -> FleetContext:
     """What a run would use; nothing is started by looking at it."""
     return Fleet.open(with_own(settings, plan)).context
-
-
-def run_limit(settings: Settings, deadline: float | None = None) -> float | None:
-    """After how many seconds a run ends: its own deadline, else the settings' minutes."""
-    minutes = settings.limits.minutes
-    return deadline if deadline or minutes is None else minutes * 60
 
 
 def last_words(ended: Ended, tell: Callable[[], object]) -> int:
@@ -261,6 +256,12 @@ class _Stage:
             estimates=estimates(self.store, self.tasks),
             sink=sink,
             **recovery_options(self.order.settings),
+            **budget_options(
+                self.order.settings,
+                self.store,
+                self.tasks,
+                goes_on=self.order.past is not None,
+            ),
             **self.order.options,
         )
 

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from muster.domain.errors import ConfigError
 from muster.domain.outcome import SpawnResult
 from muster.domain.plan import Plan, PlanTask
-from muster.infrastructure.cli import preflight, streams
+from muster.infrastructure.cli import streams
 from muster.infrastructure.cli.answers import whole_answer
 from muster.infrastructure.cli.flags import (
     EngineFlags,
@@ -73,8 +73,6 @@ def spawn(
     engine = engine or EngineFlags()
     settings = engine.settings()
     plan = plan_of(_all(prompts, asked.source), asked.agent, limit)
-    for warning in preflight.warnings(settings):
-        console.warn(f"muster: warning: {warning}")
     # Here and not above: `--help` should not cost the import of the engine.
     from muster.infrastructure.cli import running  # noqa: PLC0415
 
@@ -85,10 +83,7 @@ def spawn(
         output=console,
         jsonl=story.jsonl,
         remembered=engine.given(),
-        options={
-            "max_retries": asked.retries,
-            "deadline": running.run_limit(settings),
-        },
+        options={"max_retries": asked.retries},
     )
     ended = running.execute(order)
     return running.last_words(ended, lambda: _show(ended, order, console))

@@ -12,6 +12,7 @@ from muster.domain.graph import topological
 from muster.domain.outcome import SpawnResult
 from muster.domain.plan import Plan
 from muster.domain.run_report import RunReport, RunStatus
+from muster.infrastructure.cli.budgeting import budget_lines, next_step
 from muster.infrastructure.cli.words import (
     failure_words,
     is_left_out,
@@ -102,6 +103,7 @@ class Summary:
             parts.append(f"{cached} not run, for an equal task had the answer")
         if parts:
             yield ", ".join(parts)
+        yield from budget_lines(self.report)
         simulated = sum(each.simulated for each in results)
         if simulated:
             yield f"simulated: {simulated} of {len(results)} results are no real answers"
@@ -115,7 +117,10 @@ class Summary:
             yield f"         muster logs {run} {quoted(failed[0].task_id)}"
         elif self.report.results:
             yield f"next     muster show {run}"
-        if failed:
+        more = next_step(self.report, run)
+        if more is not None:
+            yield f"         {more}"
+        elif failed:
             yield f"         muster resume {run} --retry-failed"
         elif any_left_out:
             yield f"         muster resume {run}"

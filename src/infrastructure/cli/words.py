@@ -12,7 +12,12 @@ MAX_LINE: Final = 300
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _LEFT_OUT: Final = frozenset(
-    {FailureCause.CANCELLED, FailureCause.PARKED, FailureCause.DEPENDENCY_FAILED}
+    {
+        FailureCause.CANCELLED,
+        FailureCause.PARKED,
+        FailureCause.BUDGET,
+        FailureCause.DEPENDENCY_FAILED,
+    }
 )
 
 

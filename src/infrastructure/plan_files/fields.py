@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from muster.domain.plan import NO_AGENT
-from muster.infrastructure.definitions import AGENT, TOOL
+from muster.infrastructure.definitions import AGENT, LIMITS, TOOL
 from muster.infrastructure.strict_tables import NAME_RULE, Kind, Many, Named, Table
 from muster.infrastructure.value_kinds import (
     COMMAND,
@@ -49,13 +49,14 @@ EXPECT: Final = Table(
         "command": COMMAND,
     }
 )
-_SHARED: Final[Mapping[str, Kind]] = {
+_SHARED: Final[Mapping[str, Kind | Table]] = {
     "agent": AGENT_NAME,
     "tool": NAME,
     "model": NAME,
     "timeout": LIMIT,
     "policy": NAME,
     "cwd": TEXT,
+    "limits": LIMITS,
 }
 DEFAULTS: Final = Table(_SHARED)
 TASK: Final = Table(

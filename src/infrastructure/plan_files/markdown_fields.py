@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from muster.infrastructure.definitions import LIMITS
 from muster.infrastructure.plan_files.fields import EXPECT
 from muster.infrastructure.strict_tables import Kind
 from muster.infrastructure.value_kinds import LIMIT
@@ -46,6 +47,19 @@ def _expect(text: str) -> Any:
     return {key: kind.parse(value) if isinstance(kind, Kind) else value}
 
 
+def _limits(text: str) -> Any:
+    text = text.strip().removeprefix("{").removesuffix("}")
+    found: dict[str, Any] = {}
+    for part in re.split(r"[,;]", text):
+        words = re.split(r"\s*[:=]\s*|\s+", part.strip(), maxsplit=1)
+        if len(words) != _PAIR:
+            return text or None
+        kind = LIMITS.fields.get(words[0].lower())
+        value = words[1].removeprefix("$")
+        found[words[0].lower()] = kind.parse(value) if isinstance(kind, Kind) else value
+    return found
+
+
 def _split(command: str) -> Any:
     if len(command) > MAX_COMMAND:
         return None
@@ -67,10 +81,12 @@ FIELDS: Final[Mapping[str, str]] = {
             "policy",
             "expect",
             "cwd",
+            "limits",
         ]
     },
     "depends on": "depends",
 }
+_PAIR: Final = 2
 MAX_COMMAND: Final = 64 * 1024  # characters; shlex reads one at a time
 _NO_IDS: Final = frozenset(("and", "none", "-", "task", "tasks"))
 _UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -82,4 +98,5 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "depends": _depends,
     "timeout": _seconds,
     "expect": _expect,
+    "limits": _limits,
 }

@@ -8,7 +8,7 @@ from muster.domain.plan import Plan, PlanDefaults, PlanTask, find_problems, one_
 from muster.domain.presets import SPAWN_POLICIES
 from muster.domain.suggestion import did_you_mean
 from muster.domain.task import Expectation
-from muster.infrastructure.definitions import agent_of, lacks, tool_of
+from muster.infrastructure.definitions import agent_of, lacks, limits_of, tool_of
 from muster.infrastructure.plan_files.document import PlanDocument
 from muster.infrastructure.plan_files.fields import PLAN, TASK_KEYS
 from muster.infrastructure.strict_tables import (
@@ -52,7 +52,7 @@ def to_plan(
         raise one_error(_bounded(sorted(errors, key=_line), file), file)
     return Plan(
         tasks,
-        PlanDefaults(**clean.get("defaults", {})),
+        _defaults(clean.get("defaults", {})),
         {name: tool_of(name, each) for name, each in clean.get("tools", {}).items()},
         {
             name: agent_of(name, each, file)
@@ -82,9 +82,18 @@ def _task_key(values: Any, problems: list[Problem]) -> str:
 
 def _task(table: dict[str, Any], line: int | None) -> PlanTask:
     expect = table.pop("expect", None)
+    limits = limits_of(table.pop("limits", None))
     return PlanTask(
-        **table, expect=Expectation(**expect) if expect else None, line=line
+        **table,
+        expect=Expectation(**expect) if expect else None,
+        limits=limits,
+        line=line,
     )
+
+
+def _defaults(table: dict[str, Any]) -> PlanDefaults:
+    limits = limits_of(table.pop("limits", None))
+    return PlanDefaults(**table, limits=limits)
 
 
 def _ids(values: Any, key: str) -> set[str]:

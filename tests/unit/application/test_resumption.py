@@ -23,6 +23,7 @@ from muster.application.resumption import (
     poisoned_result,
 )
 from muster.domain.agent_profile import AgentProfile
+from muster.domain.budget import BudgetLimits
 from muster.domain.errors import JournalError
 from muster.domain.events import SessionStarted
 from muster.domain.outcome import FailureCause, SpawnResult
@@ -43,6 +44,7 @@ from tests.unit.application.crew import Crew
 
 SAME, OTHER = "same", "other"
 CAUSE = FailureCause
+FEW = BudgetLimits(agents=1)
 
 
 class KeepingJournal(MemoryJournal):
@@ -80,12 +82,15 @@ def one(
     *,
     retry_failed: bool = False,
     timeout: float | None = None,
+    limits: BudgetLimits | None = None,
+    defaults: BudgetLimits | None = None,
 ) -> str:
     """What becomes of a lone task with that past."""
     history = RunHistory(
         {"a": finished} if finished else {}, {"a": interrupted} if interrupted else {}
     )
-    plan = Plan([PlanTask("a", "x", timeout=timeout)])
+    task = PlanTask("a", "x", timeout=timeout, limits=limits)
+    plan = Plan([task], PlanDefaults(limits=defaults))
     found = plan_resume(plan, {"a": SAME}, history, retry_failed=retry_failed)
     if found.rerun:
         return found.rerun["a"]
@@ -121,6 +126,10 @@ def one(
             {"finished": FinishedTask(SAME, CAUSE.DEADLINE, 1, 5.0), "timeout": 9.0},
             WAS_ENDED,
         ),
+        ({"finished": FinishedTask(SAME, CAUSE.BUDGET, 0), "limits": FEW}, "new"),
+        ({"finished": FinishedTask(SAME, CAUSE.BUDGET, 1)}, WAS_ENDED),
+        ({"finished": FinishedTask(SAME, CAUSE.BUDGET, 1), "limits": FEW}, "failed"),
+        ({"finished": FinishedTask(SAME, CAUSE.BUDGET, 1), "defaults": FEW}, "failed"),
         ({"interrupted": InterruptedTask(SAME)}, WAS_RUNNING),
         ({"interrupted": InterruptedTask(SAME, deaths=2)}, WAS_RUNNING),
         ({"interrupted": InterruptedTask(SAME, deaths=3)}, "poisonous"),

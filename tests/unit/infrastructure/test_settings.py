@@ -78,7 +78,7 @@ def test_each_layer_covers_the_one_below(home):
         "grace": "--grace",
         "limits.minutes": f"{home}/project/muster.toml:5",
         "limits.agents": f"{user}:7",
-        "limits.tokens": "--limits-tokens",
+        "limits.tokens": "--budget-tokens",
     }
 
 

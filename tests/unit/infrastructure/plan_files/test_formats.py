@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from muster.domain.budget import BudgetLimits
 from muster.domain.errors import CyclicPlanError, PlanError
 from muster.infrastructure.plan_files import load, parse
 
@@ -260,3 +261,30 @@ def test_the_place_of_every_toml_key_is_found():
         parse(text, syntax="toml")
 
     assert caught.value.line == 15
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (
+            "toml",
+            (
+                "defaults.limits.tokens=9\n[[task]]\nid='a'\nprompt='x'\n"
+                "limits={budget_usd=1, minutes=2}"
+            ),
+        ),
+        (
+            "yaml",
+            (
+                "defaults: {limits: {tokens: 9}}\n"
+                "tasks:\n- id: a\n  prompt: x\n  limits: {budget_usd: 1, minutes: 2}"
+            ),
+        ),
+    ],
+)
+def test_limits_of_tasks(kind: str, text: str) -> None:
+    """The names of the settings, for one task and for all of them."""
+    plan = load(f"p.{kind}", text=text.encode())
+
+    assert plan.tasks[0].limits == BudgetLimits(minutes=2, usd=1)
+    assert plan.defaults.limits == BudgetLimits(tokens=9)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from muster.domain.budget import BudgetLimits
 from muster.domain.errors import PlanError
 from muster.infrastructure.plan_files import parse
 
@@ -84,6 +85,12 @@ def test_first_lines(line, task_id, prompt, done):
         ("- Tool: ./run me.sh", "tool", "./run me.sh"),
         ("- Timeout: 1.5", "timeout", 1.5),
         ("- Timeout: 5m", "timeout", 300.0),
+        ("- Limits: budget_usd $0.5", "limits", BudgetLimits(usd=0.5)),
+        (
+            "- Limits: agents 2, tokens: 900; minutes=1.5",
+            "limits",
+            BudgetLimits(2, 1.5, 900),
+        ),
         ("- Policy: patient", "policy", "patient"),
         ("- Cwd: sub dir/x", "cwd", "sub dir/x"),
         ("- Depends: none", "depends", ()),
@@ -175,6 +182,9 @@ def test_what_belongs_to_a_task(below, prompt):
         ("- [ ] 1. x\n- [ ] 1. y", 2, "duplicate task id '1' (first on line 1)"),
         ("- [ ] 1. x\n- [ ] y", 2, "has no id"),
         ("- [ ] 1.", 1, "task '1': prompt must be text"),
+        ("- [ ] 1. x\n  - Limits: usd 3", 2, "limits.usd is an unknown"),
+        ("- [ ] 1. x\n  - Limits: tokens few", 2, "limits.tokens must be a whole"),
+        ("- [ ] 1. x\n  - Limits: few", 2, "limits must be a table"),
         ("- [ ] 1. x\n  - Timeout: soon", 2, "timeout must be seconds"),
         ("- [ ] 1. x\n  - Timeout: -1", 2, "timeout must be seconds"),
         ("- [ ] 1. x\n  - Agent: --yolo", 2, "agent must be an agent's name"),
