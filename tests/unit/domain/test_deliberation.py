@@ -208,3 +208,23 @@ def test_a_member_is_found_by_its_name() -> None:
     assert council.member("bob").name == "bob"
     with pytest.raises(ValueError, match="did you mean 'alice'"):
         council.member("alise")
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3, 4, 7])
+def test_every_question_has_a_name_and_a_place_of_its_own(rounds: int) -> None:
+    """Whatever members are called; in the order in which they are asked."""
+    council = Council("t", ("x", "again-x", "vote-x"), max_rounds=rounds)
+    questions = [
+        (number, each.name, again)
+        for number in range(1, rounds + 1)
+        for again in (
+            (False, True) if council.phase(number) is Phase.VOTE else (False,)
+        )
+        for each in council.members
+    ]
+
+    ids = {council.question_id(n, name, again=again) for n, name, again in questions}
+    places = [council.place(n, name, again=again) for n, name, again in questions]
+
+    assert len(ids) == len(questions)
+    assert places == list(range(len(questions)))
