@@ -7,7 +7,6 @@ from cyclopts import Parameter
 
 from muster.domain.council import Council
 from muster.infrastructure import council_document
-from muster.infrastructure.cli import preflight
 from muster.infrastructure.cli.council_flags import (
     COUNCIL,
     CouncilFlags,
@@ -52,8 +51,6 @@ def deliberate(
     if resume is not None:
         return _resume(resume, council, seats, console, jsonl=story.jsonl)
     settings = seats.settings()
-    for warning in preflight.warnings(settings):
-        console.warn(f"muster: warning: {warning}")
     # Here and not above: a mistyped council should not cost the import of the engine.
     from muster.infrastructure.cli.council_sitting import sit  # noqa: PLC0415
     from muster.infrastructure.cli.council_stage import Sitting  # noqa: PLC0415
