@@ -1,6 +1,7 @@
 """Brings a run's folder and its journal together again after one of them lost something."""
 
 import json
+import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
@@ -42,11 +43,11 @@ def only_in_journal(folder: Path, recorded: Collection[str]) -> list[str]:
 
 def _files(folder: Path) -> set[str]:
     try:
-        return {
-            each.name for each in (folder / RESULTS).iterdir() if each.suffix == _SUFFIX
-        }
+        # Not as paths: 100,000 of them take half a second to make.
+        names = os.listdir(folder / RESULTS)  # noqa: PTH208
     except OSError:
         return set()
+    return {each for each in names if each.endswith(_SUFFIX)}
 
 
 def _file_of(key: str) -> str:
