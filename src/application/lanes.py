@@ -32,7 +32,9 @@ class Lanes:
         name = f"{spec.name}/{model_family(model)}" if model else spec.name
         lane = self._lanes.get(name)
         if lane is None:
-            lane = self._lanes[name] = Lane(name, breaker=spec.is_agent)
+            lane = self._lanes[name] = Lane(
+                name, breaker=spec.is_agent, spacing=spec.start_spacing
+            )
             if spec.interprets:
                 self._interpreters.add(name)
         return lane

@@ -77,6 +77,7 @@ class Lane:
     name: str
     _start_limit: int | None = field(default=None, alias="limit")
     _has_breaker: bool = field(default=True, alias="breaker")
+    spacing: float = 0.0
     in_flight: int = field(default=0, init=False)
     version: int = field(default=0, init=False)
     _admitted: int = field(default=0, init=False)
@@ -94,6 +95,7 @@ class Lane:
     _breaker: LaneBreaker = field(factory=LaneBreaker, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        self._pacer.spacing = self.spacing
         start = self._start_limit
         self._limit = ConcurrencyLimit(None if start is None else float(start))
         self._calm = start is None

@@ -20,13 +20,15 @@ _KEPT_PACE = 0.8
 
 @define
 class Pacer:
-    """Spaces starts. ``rate`` is starts per second, None while nothing limits them.
+    """Spaces starts. ``rate`` is starts per second, None while nothing limits them;
+    ``spacing`` the seconds that two starts are apart whatever the rate.
 
     On a cut the rate becomes 0.9 of the measured delivery. "Measured" means
     since demand last doubled or paused: what was delivered while nobody asked
     for more says nothing about what the backend can do.
     """
 
+    spacing: float = 0.0
     rate: float | None = field(default=None, init=False)
     _ceiling: float = field(default=math.inf, init=False)
     _gate_until: float = field(default=-math.inf, init=False)
@@ -43,14 +45,17 @@ class Pacer:
 
     def spaced_for(self, now: float) -> float:
         """Seconds until the pace allows the next start."""
-        if self.rate is None:
-            return 0.0
-        return time_left(self._next_start, now, 1.0 / self.rate)
+        gap = self._gap()
+        return time_left(self._next_start, now, gap) if gap else 0.0
 
     def started(self, now: float) -> None:
         """One attempt starts now."""
-        if self.rate is not None:
-            self._next_start = now + 1.0 / self.rate
+        gap = self._gap()
+        if gap:
+            self._next_start = now + gap
+
+    def _gap(self) -> float:
+        return max(self.spacing, 0.0 if self.rate is None else 1.0 / self.rate)
 
     def hold(self, now: float, seconds: float) -> None:
         """Nobody starts for so long. An earlier, longer gate stays."""

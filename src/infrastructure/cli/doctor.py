@@ -1,5 +1,6 @@
 """`muster doctor`: what stands in the way of a run here, and what to do about it."""
 
+import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -102,14 +103,24 @@ class Examination:
         yield project.nesting(self.environ, settings.max_depth)
 
     def _programs(self, *, reap: bool) -> "Iterator[Finding]":
+        from muster.domain import presets  # noqa: PLC0415
         from muster.infrastructure.adapters.local_process import (  # noqa: PLC0415
             leftovers,
         )
-        from muster.infrastructure.cli.tools import registry_of  # noqa: PLC0415
+        from muster.infrastructure.cli.tools import (  # noqa: PLC0415
+            registry_of,
+            rows_with_versions,
+        )
         from muster.infrastructure.doctor import programs  # noqa: PLC0415
 
         registry = registry_of(self.settings, self.environ)
         yield from programs.tools(registry, self.settings.tool)
+        agents = [each.spec for each in registry.detect() if each.spec.is_agent]
+        most = self.settings.max_concurrent or presets.MAX_CONCURRENT
+        yield from programs.memory(agents, most, programs.available_mib())
+        rows = asyncio.run(rows_with_versions(self.settings, self.environ))
+        said = {each.name: each.version for each in rows}
+        yield from programs.versions((each, said.get(each.name)) for each in agents)
         found = leftovers.find()
         yield programs.reaped(found) if reap else programs.left_running(found)
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from attrs import asdict, evolve, frozen
@@ -69,7 +70,7 @@ def tools(*, flags: OutputFlags | None = None) -> None:
 
     out = Output.of(flags)
     settings = Settings.load()
-    rows = asyncio.run(_rows(settings, os.environ))
+    rows = asyncio.run(rows_with_versions(settings, os.environ))
     adapters = adapter_rows()
     if out.is_json:
         out.document(
@@ -115,7 +116,7 @@ def listed(settings: "Settings", environ: Mapping[str, str]) -> list[ToolRow]:
     for spec in registry.known():
         found = detected.get(spec.name)
         path = found.path if found else None
-        if spec.adapter != "local_process":
+        if spec.adapter != "local_process" and not spec.base_url:
             path = f"({spec.adapter})"
         rows.append(
             ToolRow(
@@ -133,10 +134,13 @@ def listed(settings: "Settings", environ: Mapping[str, str]) -> list[ToolRow]:
                 hint=_hint(spec, path, logged_in=found.logged_in if found else None),
             )
         )
-    return _with_default(rows, settings.tool)
+    return _with_default(rows, settings.tool or _chosen(registry))
 
 
-async def _rows(settings: "Settings", environ: Mapping[str, str]) -> list[ToolRow]:
+async def rows_with_versions(
+    settings: "Settings", environ: Mapping[str, str]
+) -> list[ToolRow]:
+    """Every known tool, with what it says its version is."""
     from muster.infrastructure.adapters.local_process import (  # noqa: PLC0415
         containment,
     )
@@ -197,6 +201,8 @@ async def _version(
 def _kind(spec: "ToolSpec") -> str:
     if spec.adapter == "stub":
         return "simulation"
+    if spec.base_url:
+        return "model"
     return "agent" if spec.is_agent else "program"
 
 
@@ -207,6 +213,8 @@ def _origin(settings: "Settings", name: str) -> str:
 
 
 def _permissions(spec: "ToolSpec") -> str:
+    if spec.base_url:
+        return "it only answers: nothing here is read or changed by it"
     if not spec.is_agent:
         return "a plain program: it does what it does"
     words = PERMISSIONS[spec.permissions]
@@ -216,17 +224,26 @@ def _permissions(spec: "ToolSpec") -> str:
 
 
 def _hint(spec: "ToolSpec", path: str | None, *, logged_in: bool | None) -> str:
+    if path is None and spec.base_url and find_spec("httpx") is None:
+        return "pip install 'muster[http]'"
+    if path is None and spec.base_url and not spec.login_hint:
+        return f"nothing answers at {spec.base_url}; {spec.install_hint}".rstrip("; ")
     if path is None:
         return spec.install_hint
     return spec.login_hint if logged_in is False else ""
 
 
-def _with_default(rows: Sequence[ToolRow], configured: str | None) -> list[ToolRow]:
+def _chosen(registry: "LocalToolRegistry") -> str | None:
+    from muster.domain.errors import ToolNotFoundError  # noqa: PLC0415
+
+    try:
+        return registry.resolve(None).name
+    except ToolNotFoundError:
+        return None
+
+
+def _with_default(rows: Sequence[ToolRow], chosen: str | None) -> list[ToolRow]:
     """The rows, with a mark at the tool that runs what names none."""
-    chosen = configured
-    if chosen is None:
-        usable = (each for each in rows if each.kind == "agent" and each.logged_in)
-        chosen = next((each.name for each in usable), None)
     return [evolve(each, is_default=each.name == chosen) for each in rows]
 
 
@@ -265,7 +282,8 @@ def _here(rows: Sequence[ToolRow], width: int) -> Iterator[str]:
         about = [each.version or each.kind]
         if each.kind == "agent":
             about += [LOGINS[each.logged_in], f"permissions: {each.permissions}"]
-        about.append(f"prompt: {each.prompt}")
+        if each.kind != "model":
+            about.append(f"prompt: {each.prompt}")
         if each.origin != "built in":
             about.append(f"from {each.origin}")
         first = f"{mark} {each.name:<10} "

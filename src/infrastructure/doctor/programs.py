@@ -1,9 +1,12 @@
 """The agent CLIs of this machine, and what dead runs have left running."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from muster.domain.errors import ToolNotFoundError
+from muster.domain.tool import ToolSpec
 from muster.infrastructure.adapters.local_process import leftovers
 from muster.infrastructure.adapters.local_process.leftovers import Leftover
 from muster.infrastructure.adapters.local_process.tool_table import (
@@ -12,6 +15,8 @@ from muster.infrastructure.adapters.local_process.tool_table import (
 )
 from muster.infrastructure.doctor.finding import Finding
 
+_VERSION: Final = re.compile(r"\d{1,6}(?:\.\d{1,6}){1,2}")
+_AVAILABLE: Final = re.compile(r"^MemAvailable:\s+(\d+) kB", re.MULTILINE)
 SUBJECT: Final = "tools"
 LEFT: Final = "leftovers"
 TWO_WAYS_OUT: Final = (
@@ -30,6 +35,59 @@ def tools(registry: LocalToolRegistry, chosen: str | None) -> list[Finding]:
         what = "no agent CLI is here"
         found.append(Finding(SUBJECT, "warning", what, TWO_WAYS_OUT))
     return found
+
+
+def versions(tools: Iterable[tuple[ToolSpec, str | None]]) -> list[Finding]:
+    """Tools whose version is older than the oldest whose stream is known."""
+    found = []
+    for spec, version in tools:
+        if is_too_old(spec, version):
+            what = f"{spec.name} is {version}; {spec.min_version} is the oldest known"
+            advice = f"update it ({spec.install_hint}), or its records may be misread"
+            found.append(Finding(SUBJECT, "warning", what, advice))
+    return found
+
+
+def is_too_old(spec: ToolSpec, version: str | None) -> bool:
+    """Whether a printed version is below the spec's; unknown ones are not."""
+    said = _VERSION.search(version or "")
+    least = _VERSION.search(spec.min_version)
+    if said is None or least is None:
+        return False
+    return _numbers(said[0]) < _numbers(least[0])
+
+
+def memory(
+    specs: Iterable[ToolSpec], agents: int, available_mib: int | None
+) -> list[Finding]:
+    """Whether so many agents of each tool fit into the memory that is free."""
+    found = []
+    for spec in specs:
+        if spec.memory_mib is None or available_mib is None:
+            continue
+        room = available_mib // spec.memory_mib
+        if room < agents:
+            what = (
+                f"{room} agents of {spec.name} fit into the {available_mib} MiB that "
+                f"are free (about {spec.memory_mib} MiB each), and {agents} may run"
+            )
+            advice = f"--max-concurrent {max(1, room)}, or more memory"
+            found.append(Finding("memory", "warning", what, advice))
+    return found
+
+
+def available_mib(meminfo: Path = Path("/proc/meminfo")) -> int | None:
+    """What new programs can have without swapping; None where it can't be told."""
+    try:
+        text = meminfo.read_text()
+    except OSError:
+        return None
+    said = _AVAILABLE.search(text)
+    return int(said[1]) // 1024 if said else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def left_running(found: Sequence[Leftover]) -> Finding:
