@@ -159,7 +159,10 @@ def halted(council: Council, poll: Poll, number: int, reason: str) -> Verdict:
 
 
 def _share(council: Council) -> str:
-    return "all votes" if council.rule.share == 1 else f"{council.rule}"
+    rule = council.rule
+    if rule.share == 1:
+        return "all votes"
+    return "a majority" if rule.strict else str(rule)
 
 
 def _listed(votes: Mapping[str, Vote]) -> list[dict[str, Any]]:
