@@ -85,6 +85,12 @@ class StreamReports:
             return True
         return self._retries is not None and now < self._retries.excused_until
 
+    def silent_since(self, now: float) -> float | None:
+        """The last sign of life: progress, or the end of a wait that was announced."""
+        if self.progress_at is None or self._retries is None:
+            return self.progress_at
+        return max(self.progress_at, min(now, self._retries.excused_until))
+
     def talked_at(self, now: float) -> float | None:
         """When it was last heard, as far as more time depends on that."""
         if self.tool is None or self.progress_at is None:

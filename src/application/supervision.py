@@ -289,7 +289,7 @@ class Attempt(Reported):
             return None
         verdict = silence.look(
             now,
-            heard_at=self._signed_at(),
+            heard_at=self._signed_at(now),
             total_bytes=self.total_bytes,
             vitals=self._vitals,
             busy=self._stream is not None and self._stream.is_excused(now),
@@ -354,13 +354,13 @@ class Attempt(Reported):
             self._trip(failure)
 
     def _last_heard(self) -> float:
-        signed_at = self._signed_at()
+        signed_at = self._signed_at(-inf)
         return self._started_at if signed_at is None else signed_at
 
-    def _signed_at(self) -> float | None:
+    def _signed_at(self, now: float) -> float | None:
         """When it last gave a sign of life: output, or progress in its stream."""
         stream = self._stream
-        return latest(self._heard_at, stream.progress_at if stream else None)
+        return latest(self._heard_at, stream.silent_since(now) if stream else None)
 
     def _noted(self, event: AgentEvent) -> None:
         stream = self._stream
