@@ -151,6 +151,24 @@ BALLOT_TRIES: Final = 256  # places there at which an object may begin
 BALLOT_REASON_CHARS: Final = 1000
 BALLOT_SHOWN: Final = 120
 
+# --- questions to a fleet --------------------------------------------------
+MEDIUM_FROM: Final = 0.25  # score of a question; below it is simple
+COMPLEX_FROM: Final = 0.55
+CRITICAL_FROM: Final = 0.85
+ASSESSED_CHARS: Final = 64 * KIB  # of a question; more says nothing new of its kind
+MAX_SUBGOALS: Final[Mapping[str, int]] = {
+    "SIMPLE": 0,
+    "MEDIUM": 2,
+    "COMPLEX": 4,
+    "CRITICAL": 6,
+}
+MAX_CHUNKS: Final[Mapping[str, int]] = {
+    "SIMPLE": 5,
+    "MEDIUM": 10,
+    "COMPLEX": 15,
+    "CRITICAL": 20,
+}
+
 # --- safety ----------------------------------------------------------------
 MAX_DEPTH: Final = 4
 ENVIRONMENT: Final = (
