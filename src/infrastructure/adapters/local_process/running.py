@@ -264,8 +264,12 @@ class Run:
     def heard(self, stream: str, chunk: memoryview) -> None:
         """See `Listener`."""
         self._tell(OutputReceived(stream, chunk))
-        if self.parser is not None and stream == "stdout":
+        if self.parser is None:
+            return
+        if stream == "stdout":
             self.parser.feed(chunk)
+        elif self.parser.has_log:
+            self.parser.feed_log(chunk)
 
     def read(self, event: AgentEvent) -> None:
         """What the parser reads out of the stream."""

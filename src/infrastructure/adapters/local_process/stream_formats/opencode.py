@@ -3,8 +3,12 @@
 There is no terminal record. A step that finishes for the reason "stop" is the end
 of the work and an exit code of 0 proves it; a lingering process is not ended for
 that, because a session that outgrew its context goes on after such a step.
+
+Of its retries the stream says nothing: five, which take 77 s where a quota is spent,
+and hours where the backend asks for them. Its log on stderr tells of each.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
@@ -31,11 +35,19 @@ _MORE_TO_COME: Final = frozenset(("tool-calls", "tool_calls", "unknown", ""))
 _REFUSED: Final = ("rejected permission", "permission to use", "denied permission",
                    "prevents you from using")  # fmt: skip
 _ASKED: Final = ("command", "filePath", "url", "pattern", "path")
+# A model's refusal, of the agent itself and not of what names the session ("small").
+_REFUSAL: Final = re.compile(
+    r"timestamp=\S+ level=ERROR .{0,400}?message=\"stream error\" "
+    r".{0,1000}?session\.id=(?P<session>\S+) .{0,1000}?small=false "
+    r".{0,1000}?error\.error=(?:\"(?P<why>(?:[^\"\\]|\\.)*)\"?|(?P<word>\S+))"
+)
+_CLASS: Final = re.compile(r"^AI_\w{1,60}: ")
 
 
 class OpencodeStream(StreamParser):
     """The end: ``step_finish`` with the reason "stop", or ``error``."""
 
+    has_log = True
     kinds: ClassVar[Mapping[str, str]] = {
         "step_start": "_step_start",
         "text": "_text",
@@ -49,6 +61,16 @@ class OpencodeStream(StreamParser):
         super().__init__(report, **options)
         self._message_id = ""
         self._sum = Usage()
+
+    def remark(self, line: str) -> None:
+        """See `StreamParser`. What it doesn't retry ends in a record a moment later."""
+        found = _REFUSAL.match(line)
+        if found is None:
+            return
+        self.session(found["session"])
+        why = (found["why"] or found["word"] or "").replace('\\"', '"')
+        why = _CLASS.sub("", why)
+        self.retrying(None, why, error_fields(why))
 
     def _step_start(self, record: Record) -> None:
         self.session(text_at(record, "sessionID"))

@@ -52,6 +52,8 @@ class StreamParser:
     kinds: ClassVar[Mapping[str, str]] = {}
     # The first refusal of a login may be cured by the tool itself, which renews it.
     renews_login: bool = True
+    # Whether its log on stderr tells what the stream leaves out: see `remark`.
+    has_log: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -82,6 +84,7 @@ class StreamParser:
         self._unknown: list[str] = []
         self._open: set[str] = set()
         self._resets_at: float | None = None
+        self._log = b""
 
     # --- fed by the adapter ---------------------------------------------------------
 
@@ -97,6 +100,15 @@ class StreamParser:
         if self._moved or not seen:
             self._moved = False
             self._report(ProgressMade())
+
+    def feed_log(self, data: bytes | memoryview) -> None:
+        """Takes what stderr has said, in order; for formats with a log there."""
+        *lines, rest = (self._log + bytes(data)).split(b"\n")
+        # Its beginning says what a line is; a longer one is none of a log's.
+        self._log = rest[: presets.JUDGED_LINE_CHARS]
+        for line in lines:
+            self.remark(line[: presets.JUDGED_LINE_CHARS].decode("utf-8", "replace"))
+        self._flush()
 
     def finish(self) -> StreamOutcome:
         """What it came to. Takes in a last line without its end."""
@@ -128,6 +140,9 @@ class StreamParser:
         """What `kinds` is asked for; "" is no kind."""
         value = record.get("type")
         return value if isinstance(value, str) else ""
+
+    def remark(self, line: str) -> None:
+        """Takes a line of the log. It is never a verdict, only news of a retry."""
 
     # --- verbs for formats ---------------------------------------------------------------
 
@@ -292,6 +307,9 @@ class StreamParser:
                 getattr(self, method)(record)
         except Exception:  # noqa: BLE001 - a record of a strange shape ends no agent
             self.unknown(record)
+        self._flush()
+
+    def _flush(self) -> None:
         events, self._events = self._events, []
         for event in events:
             self._report(event)
