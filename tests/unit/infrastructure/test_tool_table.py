@@ -192,3 +192,14 @@ def test_the_rules_cover_every_field() -> None:
     assert {each.name for each in attrs.fields(ToolSpec)} - {"name"} == set(
         tool_specs._RULES
     )
+
+
+def test_the_path_of_a_tool_finds_its_program(programs: Path) -> None:
+    """A PATH in a tool's own environment is where its program is looked for."""
+    env = {"PATH": str(programs), "OPENAI_API_KEY": "sk-1"}
+    there = registry(Path("/nowhere"), {"codex": {"env": env}})
+
+    (found,) = there.detect()
+
+    assert there.resolve("codex").name == "codex"
+    assert (found.path, found.logged_in) == (str(programs / "codex"), True)

@@ -83,7 +83,9 @@ class Launcher:
             return "/bin/sh"
         try:
             return self._executables.find(
-                spec.command[0] if spec.command else "", cwd=cwd
+                spec.command[0] if spec.command else "",
+                cwd=cwd,
+                path=spec.env.get("PATH"),
             )
         except NotExecutable as error:
             message = f"tool '{spec.name}' {error.problem}"

@@ -173,7 +173,7 @@ class LocalToolRegistry:
         if "/" in command and not command.startswith("/"):
             return  # relative to the task's folder, which is not known yet
         try:
-            self._executables.find(command)
+            self._executables.find(command, path=spec.env.get("PATH"))
         except NotExecutable as error:
             said = error.problem
             if command != spec.name:
@@ -230,7 +230,7 @@ class LocalToolRegistry:
                 continue
             command = "/bin/sh" if spec.shell else (*spec.command, "")[0]
             try:
-                path = self._executables.find(command)
+                path = self._executables.find(command, path=spec.env.get("PATH"))
             except NotExecutable:
                 continue
             yield DetectedTool(spec, path, self._logged_in(spec))
@@ -241,9 +241,13 @@ class LocalToolRegistry:
     def _logged_in(self, spec: ToolSpec) -> bool | None:
         if not spec.login_env and not spec.login_files:
             return None
-        if any(self._environ.get(name) for name in spec.login_env):
+        environ = {
+            **self._environ,
+            **{k: v for k, v in spec.env.items() if v is not None},
+        }
+        if any(environ.get(name) for name in spec.login_env):
             return True
-        home = self._environ.get("HOME", "")
+        home = environ.get("HOME", "")
         paths = [Path(file.replace("~", home, 1)) for file in spec.login_files]
         return any(path.is_file() for path in paths)
 
