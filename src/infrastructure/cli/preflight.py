@@ -131,6 +131,9 @@ def checking(tasks: Iterable[PlanTask]) -> list[str]:
 
 def command_line(spec: ToolSpec) -> str:
     """What will be run, as one would type it."""
+    if spec.base_url:
+        key = f", with the key in {spec.api_key_env}" if spec.api_key_env else ""
+        return one_line(f"sends prompts to {spec.base_url}{key}")
     words = " ".join(spec.command) if spec.shell else join(spec.command)
     shell = " (by /bin/sh)" if spec.shell else ""
     return one_line(words) + shell
