@@ -5,28 +5,47 @@ more never counts for less, and a score stays within [0, 1].
 """
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Final
 
 from attrs import frozen
 
 from muster.domain import presets
-from muster.domain.complexity_signs import RISK, SIGNS, Mood, Sign, mood_of
+from muster.domain.complexity_signs import (
+    BIG_WORK,
+    RISK,
+    SIGNS,
+    SMALL_WORK,
+    Mood,
+    Sign,
+    mood_of,
+)
 
 _FADE: Final = 0.6  # of each further word of one sign
 _STEP: Final = 0.09
 _MOST_STEPS: Final = 6
 _LENGTH: Final = 0.004  # of a word; forty words are one more clause or two
 _MOST_LENGTH: Final = 0.3
+_ORDER: Final = 0.25  # to do something that no sign knows: less than any known work
+_ORDER_WORDS: Final = 3  # fewer are a greeting
 _NAME: Final = 0.04  # of a piece of code that is named
 _MOST_NAMES: Final = 4
 _CLEAR: Final = 0.15  # so far from a border nobody would doubt the level
 _MANY: Final = 8  # words of which none is known: another language, or no question
 
+_Sentences = Sequence[tuple[str, Mood]]
+_BORDERS: Final = (
+    presets.MEDIUM_FROM,
+    presets.COMPLEX_FROM,
+    presets.CRITICAL_FROM,
+)
+_MOST_WITHOUT_RISK: Final = presets.CRITICAL_FROM - 0.01
+
 _SENTENCE: Final = re.compile(r"[.!?;:](?=\s|$)|[\n\r]+")
 _STEP_WORD: Final = re.compile(
-    r"\b(?:and|then|also|afterwards|plus|as well as|followed by|finally|including)\b|,(?=\s)"
-    r"|^\s*(?:[-*]|\d{1,3}[.)])\s"
+    r"\b(?:and|then|also|afterwards|plus|as well as|followed by|finally|including)\b"
+    r"|,(?=\s)"
 )
 _CODE: Final = re.compile(
     r"`[^`\n]{1,80}`|\b[A-Za-z]+_[A-Za-z_0-9]+|\b[a-z]+[A-Z][A-Za-z0-9]+|\b[\w/]+\.(?:py|js|ts|go|rs|c|h|"
@@ -69,55 +88,68 @@ def assess(query: str) -> Assessment:
     Only work that touches a risk is critical, however much of it there is; to ask
     about a risk is not to take it.
     """
-    text = query[: presets.ASSESSED_CHARS]
-    return _judged(text)
+    return _judged(query[: presets.ASSESSED_CHARS])
 
 
 def _judged(text: str) -> Assessment:
-    words = len(text.split())
-    shares, reasons = _signs(text)
-    is_risky = any(RISK.reason in reason for reason in reasons)
-    steps = _steps(text) if shares else 0
+    sentences = [(each, mood_of(each)) for each in _sentences(text)]
+    found = _found(sentences)
+    shares, reasons = _weighed(found)
+    if not (found[BIG_WORK] or found[SMALL_WORK]) and _is_order(sentences):
+        shares.append(_ORDER)
+    steps = _steps(sentences) if shares else 0
     names = min(len(_CODE.findall(text)), _MOST_NAMES)
-    shares += [_STEP] * min(steps, _MOST_STEPS) + [_NAME] * names
-    shares.append(min(words * _LENGTH, _MOST_LENGTH))
+    words = len(text.split())
+    length = min(words * _LENGTH, _MOST_LENGTH)
     if steps > 1:
         reasons.append(f"has {steps + 1} parts")
     if names:
         reasons.append("names code")
-    score = _combined(shares)
-    score = _risen(score) if is_risky else min(score, _below(presets.CRITICAL_FROM))
-    level = _level(score)
-    return Assessment(
-        level,
-        score,
-        _confidence(score, words, reasons),
-        tuple(reasons) or ("is short",),
-    )
+    score = _combined([*shares, *[_STEP] * steps, *[_NAME] * names, length])
+    score = _risen(score) if found[RISK] else min(score, _MOST_WITHOUT_RISK)
+    confidence = _confidence(score)
+    if words >= _MANY and not reasons:
+        confidence /= 2
+    reasons = reasons or ["no sign of work"]
+    return Assessment(_level(score), score, confidence, tuple(reasons))
 
 
-def _signs(text: str) -> tuple[list[float], list[str]]:
-    found: dict[Sign, dict[str, None]] = {sign: {} for sign in SIGNS}
+def _sentences(text: str) -> Iterator[str]:
     for sentence in _SENTENCE.split(text.lower()):
-        bare = sentence.strip()
-        mood = mood_of(bare) if bare else Mood.LOOK_UP
+        bare = sentence.strip(" \t-*")
+        if any(map(str.isalpha, bare)):
+            yield bare
+
+
+def _found(sentences: _Sentences) -> dict[Sign, tuple[str, ...]]:
+    words: dict[Sign, dict[str, None]] = {sign: {} for sign in SIGNS}
+    for sentence, mood in sentences:
         for sign in SIGNS:
-            if bare and mood in sign.moods:
-                found[sign] |= dict.fromkeys(sign.pattern.findall(bare))
+            if mood in sign.moods:
+                words[sign] |= dict.fromkeys(sign.pattern.findall(sentence))
+    return {sign: tuple(each)[: sign.most] for sign, each in words.items()}
+
+
+def _weighed(found: Mapping[Sign, Sequence[str]]) -> tuple[list[float], list[str]]:
     shares: list[float] = []
     reasons: list[str] = []
     for sign, words in found.items():
-        counted = list(words)[: sign.most]
-        shares += [sign.weight * _FADE**place for place in range(len(counted))]
-        if counted:
-            reasons.append(f"{sign.reason}: {', '.join(counted)}")
+        shares += [sign.weight * _FADE**place for place in range(len(words))]
+        if words:
+            reasons.append(f"{sign.reason}: {', '.join(words)}")
     return shares, reasons
 
 
-def _steps(text: str) -> int:
-    return len(_STEP_WORD.findall(text.lower())) + sum(
-        1 for each in _SENTENCE.split(text)[1:] if each.strip()
+def _is_order(sentences: _Sentences) -> bool:
+    return any(
+        mood is Mood.WORK and len(sentence.split()) >= _ORDER_WORDS
+        for sentence, mood in sentences
     )
+
+
+def _steps(sentences: _Sentences) -> int:
+    joined = sum(len(_STEP_WORD.findall(sentence)) for sentence, _ in sentences)
+    return min(joined + len(sentences) - 1, _MOST_STEPS)
 
 
 def _combined(shares: list[float]) -> float:
@@ -134,10 +166,6 @@ def _risen(score: float) -> float:
     return presets.CRITICAL_FROM + (1.0 - presets.CRITICAL_FROM) * score
 
 
-def _below(border: float) -> float:
-    return border - 0.01
-
-
 def _level(score: float) -> Complexity:
     if score >= presets.CRITICAL_FROM:
         return Complexity.CRITICAL
@@ -146,8 +174,6 @@ def _level(score: float) -> Complexity:
     return Complexity.MEDIUM if score >= presets.MEDIUM_FROM else Complexity.SIMPLE
 
 
-def _confidence(score: float, words: int, reasons: list[str]) -> float:
-    borders = (presets.MEDIUM_FROM, presets.COMPLEX_FROM, presets.CRITICAL_FROM)
-    margin = min(abs(score - border) for border in borders)
-    confidence = 0.5 + 0.5 * min(1.0, margin / _CLEAR)
-    return confidence / 2 if words >= _MANY and not reasons else confidence
+def _confidence(score: float) -> float:
+    margin = min(abs(score - border) for border in _BORDERS)
+    return 0.5 + 0.5 * min(1.0, margin / _CLEAR)

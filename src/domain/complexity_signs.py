@@ -68,7 +68,7 @@ EXPLANATION: Final = Sign(
     "asks for an explanation",
     "why how explain- describ- compar- differ- trade-offs? tradeoffs? pros_and_cons "
     "walk_me summari[sz]- what_happens what_would diagnos- root_cause relat- interact-",
-    0.2,
+    0.25,
     _DEEP,
 )
 SCOPE: Final = Sign(

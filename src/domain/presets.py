@@ -155,7 +155,7 @@ BALLOT_SHOWN: Final = 120
 MEDIUM_FROM: Final = 0.25  # score of a question; below it is simple
 COMPLEX_FROM: Final = 0.55
 CRITICAL_FROM: Final = 0.85
-ASSESSED_CHARS: Final = 64 * KIB  # of a question; more says nothing new of its kind
+ASSESSED_CHARS: Final = 16 * KIB  # of a question; more says nothing new of its kind
 MAX_SUBGOALS: Final[Mapping[str, int]] = {
     "SIMPLE": 0,
     "MEDIUM": 2,
