@@ -8,6 +8,7 @@ from attrs import evolve
 
 from muster.application.batch import BatchOptions
 from muster.domain import presets
+from muster.domain.kinds import is_number, shortly
 from muster.domain.outcome import SpawnResult
 from muster.domain.plan import Plan
 from muster.domain.recovery_policy import RecoveryPolicy
@@ -19,7 +20,8 @@ Config = Mapping[str, Any]
 
 def at_least_one(max_concurrent: int) -> int:
     """The number, or a `ValueError` at once instead of a batch that never starts."""
-    if isinstance(max_concurrent, bool) or max_concurrent < 1:
+    _whole("max_concurrent", max_concurrent)
+    if max_concurrent < 1:
         problem = f"max_concurrent must be at least 1, not {max_concurrent!r}"
         raise ValueError(problem)
     return max_concurrent
@@ -27,6 +29,8 @@ def at_least_one(max_concurrent: int) -> int:
 
 def not_negative(retries: int | None) -> int | None:
     """The number, or a `ValueError`."""
+    if retries is not None:
+        _whole("max_retries", retries)
     if retries is not None and retries < 0:
         problem = f"max_retries must be at least 0, not {retries!r}"
         raise ValueError(problem)
@@ -34,20 +38,72 @@ def not_negative(retries: int | None) -> int | None:
 
 
 def length(tasks: Iterable[SpawnTask]) -> int | None:
-    """How many tasks there are, where that can be told without reading them."""
-    return len(tasks) if isinstance(tasks, Sequence) else None
+    """How many tasks there are, where that can be told without reading them.
+
+    Raises TypeError for what is no task, before anything is started for others.
+    """
+    if isinstance(tasks, str | SpawnTask):
+        problem = (
+            f"tasks must be several of them, not {shortly(tasks)}; put it in a list"
+        )
+        raise TypeError(problem)
+    if not isinstance(tasks, Sequence):
+        return None
+    for task in tasks:
+        a_task(task)
+    return len(tasks)
+
+
+def a_task(task: object) -> None:
+    """Raises TypeError when it is none."""
+    if not isinstance(task, SpawnTask):
+        hint = "; SpawnTask(PROMPT) makes one" if isinstance(task, str) else ""
+        problem = f"a task must be a SpawnTask, not {shortly(task)}{hint}"
+        raise TypeError(problem)
+
+
+def a_plan(plan: object) -> None:
+    """Raises TypeError when it is none."""
+    if not isinstance(plan, Plan):
+        problem = f"plan must be a Plan, not {shortly(plan)}; Plan.load(FILE) reads one"
+        raise TypeError(problem)
+
+
+def seconds(name: str, value: float | None) -> float | None:
+    """The duration. Raises TypeError or ValueError."""
+    if value is None or (is_number(value) and value >= 0):
+        return value
+    problem = f"{name} must be seconds from 0, not {value!r}"
+    raise (ValueError if isinstance(value, int | float) else TypeError)(problem)
+
+
+def _whole(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        problem = f"{name} must be a whole number, not {value!r}"
+        raise TypeError(problem)
+
+
+def _table(config: Any) -> Config:
+    if config is None:
+        return {}
+    if not isinstance(config, Mapping):
+        problem = f"config must be a table of settings, not {shortly(config)}"
+        raise TypeError(problem)
+    return config
 
 
 def recovery_of(config: Config | None) -> RecoveryPolicy | None:
     """The recovery policy of a call's ``config``, if it names one."""
-    spawner = (config or {}).get("spawner")
+    config = _table(config)
+    spawner = config.get("spawner")
     if not isinstance(spawner, Mapping) or "recovery" not in spawner:
         return None
-    return RecoveryPolicy.from_config(config or {})
+    return RecoveryPolicy.from_config(config)
 
 
 def configured(options: BatchOptions, config: Config | None) -> BatchOptions:
     """The options with what ``config`` says where neither call nor task say it."""
+    config = _table(config)
     if not config:
         return options
     return evolve(
@@ -60,6 +116,7 @@ def configured(options: BatchOptions, config: Config | None) -> BatchOptions:
 
 def chosen(plan: Plan, only: Iterable[str] | None) -> frozenset[str] | None:
     """The ids to run. Raises `PlanError` for one that the plan does not have."""
+    a_plan(plan)
     if only is None:
         return None
     ids = frozenset((only,) if isinstance(only, str) else only)

@@ -12,6 +12,7 @@ from muster.application.supervision import Attempt as RunningAttempt
 from muster.domain.agent_profile import AgentProfile
 from muster.domain.budget import Budget, BudgetLimits, Cost, Reservation, Spent
 from muster.domain.circuit_breaker import Permit
+from muster.domain.kinds import must_be, must_be_callable
 from muster.domain.lane import Lane
 from muster.domain.outcome import Attempt, Failure, SpawnResult
 from muster.domain.recovery import RecoveryStateMachine
@@ -23,6 +24,20 @@ from muster.domain.tool import ToolSpec
 OnProgress = Callable[[int, int, str, str], object]
 OnRecovery = Callable[[int, str, int, bool], object]
 OnOutput = Callable[[str], object]
+
+_TOOL = must_be(
+    "a name, a path or a ToolSpec", str, ToolSpec, error=TypeError, name="tool"
+)
+_TEXT = must_be("a name", str, error=TypeError, name="model")
+_POLICY = must_be(
+    "a SpawnPolicy or the name of a preset", str, SpawnPolicy, error=TypeError
+)
+_RECOVERY = must_be(
+    "a RecoveryPolicy (RecoveryPolicy.preset(NAME) makes one)",
+    RecoveryPolicy,
+    error=TypeError,
+    name="recovery_policy",
+)
 
 
 @frozen
@@ -37,20 +52,20 @@ class BatchOptions:
     """
 
     max_concurrent: int
-    tool: str | ToolSpec | None = None
-    model: str | None = None
-    policy: SpawnPolicy | str | None = None
+    tool: str | ToolSpec | None = field(default=None, validator=_TOOL)
+    model: str | None = field(default=None, validator=_TEXT)
+    policy: SpawnPolicy | str | None = field(default=None, validator=_POLICY)
     recovers: bool = False
-    recovery: RecoveryPolicy | None = None
+    recovery: RecoveryPolicy | None = field(default=None, validator=_RECOVERY)
     retries: int | None = None
     fallback: bool | None = None
     stagger: float = 0.0
     total: int | None = None
-    default_tool: str | ToolSpec | None = None
-    default_model: str | None = None
-    on_progress: OnProgress | None = None
-    on_recovery: OnRecovery | None = None
-    on_output: OnOutput | None = None
+    default_tool: str | ToolSpec | None = field(default=None, validator=_TOOL)
+    default_model: str | None = field(default=None, validator=_TEXT)
+    on_progress: OnProgress | None = field(default=None, validator=must_be_callable)
+    on_recovery: OnRecovery | None = field(default=None, validator=must_be_callable)
+    on_output: OnOutput | None = field(default=None, validator=must_be_callable)
     limits: BudgetLimits | None = None
     spent: Spent | None = None
     costs: Mapping[str, Cost] = field(factory=dict)

@@ -17,6 +17,7 @@ from muster.application.arguments import (
     length,
     not_negative,
     recovery_of,
+    seconds,
 )
 from muster.application.batch import (
     BatchOptions,
@@ -42,7 +43,7 @@ from muster.domain.recovery_metrics import RecoveryMetrics
 from muster.domain.recovery_policy import RecoveryPolicy
 from muster.domain.run_report import RunReport
 from muster.domain.spawn_policy import SpawnPolicy
-from muster.domain.task import SpawnTask
+from muster.domain.task import SpawnTask, budget_limits
 from muster.domain.tool import ToolSpec
 
 
@@ -240,14 +241,14 @@ class FleetEngine:
             recovery=given,
             retries=not_negative(max_retries),
             fallback=None if given else fallback_to_llm,
-            stagger=stagger_delay,
+            stagger=seconds("stagger_delay", stagger_delay) or 0.0,
             on_progress=on_progress,
             on_recovery=on_recovery,
             on_output=on_output,
             total=len(tasks),
         )
         options = configured(options, config)
-        limit = global_timeout
+        limit = seconds("global_timeout", global_timeout)
         if limit is None:
             limit = batch_limit(tasks, options, self.context.policy)
         tally = Tally(self.health_status, self.context.breaker.is_adhoc)
@@ -328,7 +329,7 @@ class FleetEngine:
             retries=not_negative(max_retries),
             fallback=None if recovery_policy else fallback_to_llm,
             on_progress=on_progress,
-            limits=limits,
+            limits=budget_limits(limits),
             spent=spent,
             costs=costs or {},
         )
@@ -351,7 +352,8 @@ class FleetEngine:
         execution = PlanExecution(
             context, plan, plan_options, options, known=known or {}
         )
-        return await RunOfPlan(context, execution, deadline).run()
+        limit = seconds("deadline", deadline)
+        return await RunOfPlan(context, execution, limit).run()
 
     # --- how --------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from math import inf
 from attrs import define, evolve, field
 
 from muster.application import attempts, recovery, sessions
+from muster.application.arguments import a_task
 from muster.application.batch import BatchObserver, BatchOptions, Job, Route
 from muster.application.budgets import Budgets
 from muster.application.concurrency import JobQueue, max_waiting, work_off
@@ -21,8 +22,9 @@ from muster.application.narration import Narrator
 from muster.application.results import attempt_record, result_of
 from muster.application.routing import Routes
 from muster.application.supervision import Attempt
+from muster.application.verdicts import cause_of
 from muster.domain.admission import Blocked
-from muster.domain.errors import JournalError, MusterError, ToolNotFoundError
+from muster.domain.errors import JournalError, MusterError
 from muster.domain.lane import Admitted, Lane, Parked, Wait
 from muster.domain.outcome import Failure, FailureCause
 from muster.domain.recovery import RecoveryState, RecoveryStateMachine
@@ -119,6 +121,7 @@ class Spawning:
     def _jobs(self, tasks: Iterable[SpawnTask]) -> Iterator[Job]:
         try:
             for index, task in enumerate(tasks):
+                a_task(task)
                 self._narrator.seen = index + 1
                 yield Job(index, task, agent=task.agent)
         except Exception as error:  # noqa: BLE001 - `run` raises it when all have ended
@@ -146,11 +149,9 @@ class Spawning:
             await self._mishap(job, error)
 
     async def _mishap(self, job: Job, error: Exception) -> None:
-        cause, text = FailureCause.UNKNOWN, str(error)
+        cause, text = cause_of(error), str(error)
         if isinstance(error, JournalError):
             self._break_off(self._delivery.lose(error), "nothing can be recorded")
-        elif isinstance(error, ToolNotFoundError):
-            cause = FailureCause.TOOL_NOT_FOUND
         elif not isinstance(error, MusterError):
             text = f"{type(error).__name__}: {error}"
             self.fleet.log_fault(text)

@@ -2,7 +2,12 @@
 
 from typing import Final
 
-from muster.domain.errors import AgentInvocationError, SystemHaltedError
+from muster.domain.errors import (
+    AgentInvocationError,
+    ConfigError,
+    SystemHaltedError,
+    ToolNotFoundError,
+)
 from muster.domain.outcome import Failure, FailureCause
 
 STRAY: Final = Failure(
@@ -28,3 +33,13 @@ def timed_out(allowed: float, took: float) -> Failure:
         f"Timed out after {allowed:g} s",
         detection_time_ms=took * 1000,
     )
+
+
+def cause_of(error: Exception) -> FailureCause:
+    """What an error means that kept an agent from being started."""
+    if isinstance(error, ToolNotFoundError):
+        return FailureCause.TOOL_NOT_FOUND
+    if isinstance(error, ConfigError):
+        # Of the task: the policy that it names, or a pattern in it.
+        return FailureCause.INVALID_REQUEST
+    return FailureCause.UNKNOWN

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from muster.domain.errors import InvalidTransitionError
+from muster.domain.kinds import is_number
 from muster.domain.outcome import Usage
 
 _MINUTE = 60.0
@@ -28,10 +29,16 @@ class BudgetLimits:
     tokens: int | None = None
     usd: float | None = None
 
+    def __attrs_post_init__(self) -> None:
+        for name, value in self.to_dict().items():
+            if not is_number(value) or value < 0:
+                problem = f"limits.{name} must be a number from 0, not {value!r}"
+                raise ValueError(problem)
+
     @property
     def are_none(self) -> bool:
         """Whether there is nothing to watch."""
-        return self == BudgetLimits()
+        return not self.to_dict()
 
     def to_dict(self) -> dict[str, Any]:
         """The limits that there are, as JSON-ready values."""

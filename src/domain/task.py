@@ -9,6 +9,7 @@ from attrs import Attribute, define, field, fields, frozen
 from muster.domain import presets
 from muster.domain.agent_profile import AgentProfile
 from muster.domain.budget import BudgetLimits
+from muster.domain.kinds import must_be, shortly, table_of_texts
 from muster.domain.outcome import Usage
 from muster.domain.spawn_policy import SpawnPolicy, positive
 from muster.domain.tool import ToolSpec
@@ -45,6 +46,17 @@ def _text(value: object) -> str | None:
 def _limit(instance: Any, attribute: "Attribute[Any]", value: float | None) -> None:
     if value is not None:
         positive(instance, attribute, value)
+
+
+def _prompt(instance: Any, attribute: "Attribute[Any]", value: object) -> None:
+    if not isinstance(value, str):
+        problem = f"the prompt of a task must be text, not {shortly(value)}"
+        raise ValueError(problem)  # noqa: TRY004 - like every wrong field
+
+
+def _ids(value: str | Iterable[str]) -> tuple[str, ...]:
+    # "ab" is one dependency, not two.
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _words(value: str | Iterable[str] | None) -> tuple[str, ...] | None:
@@ -109,22 +121,36 @@ class SpawnTask:
     tool can.
     """
 
-    prompt: str
+    prompt: str = field(validator=_prompt)
     agent: str | None = field(default=None, validator=_name)
-    tool: str | ToolSpec | None = field(default=None, kw_only=True)
+    tool: str | ToolSpec | None = field(
+        default=None,
+        kw_only=True,
+        validator=must_be("a name, a path or a ToolSpec", str, ToolSpec),
+    )
     model: str | None = field(default=None, kw_only=True, validator=_name)
     timeout: float | None = field(default=None, kw_only=True, validator=_limit)
-    policy: SpawnPolicy | str | None = field(default=None, kw_only=True)
-    display_name: str | None = field(default=None, kw_only=True)
-    task_id: str | None = field(default=None, kw_only=True, validator=_no_nul)
+    policy: SpawnPolicy | str | None = field(
+        default=None,
+        kw_only=True,
+        validator=must_be("a SpawnPolicy or the name of a preset", str, SpawnPolicy),
+    )
+    display_name: str | None = field(
+        default=None, kw_only=True, validator=must_be("text", str)
+    )
+    task_id: str | None = field(
+        default=None, kw_only=True, validator=[must_be("text", str), _no_nul]
+    )
     cwd: str | None = field(
         default=None,
         kw_only=True,
         converter=_text,
         validator=_no_nul,
     )
-    env: Mapping[str, str] | None = field(default=None, kw_only=True, validator=_no_nul)
-    depends: tuple[str, ...] = field(default=(), kw_only=True, converter=tuple)
+    env: Mapping[str, str] | None = field(
+        default=None, kw_only=True, validator=[table_of_texts, _no_nul]
+    )
+    depends: tuple[str, ...] = field(default=(), kw_only=True, converter=_ids)
     expect: Expectation | None = field(
         default=None, kw_only=True, converter=expectation
     )

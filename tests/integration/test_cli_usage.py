@@ -1,6 +1,7 @@
 """Bad command lines: exit 2, one clear line, no traceback, nothing started."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -177,3 +178,28 @@ def test_internal_errors_are_one_line(cli: Cli) -> None:
         assert ended.returncode == 70
         assert "internal error: ZeroDivisionError" in ended.stderr
         assert ("Traceback" in ended.stderr) is has_traceback
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--help", "plan schema", "spawn --tool cat x", "spawn --tool cat x --json"],
+)
+def test_a_reader_that_has_seen_enough_is_no_trouble(cli: Cli, words: str) -> None:
+    """`muster ... | head` ends as any Unix tool does: without a word about the pipe."""
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(
+        [*PROGRAM, *words.split()],
+        cwd=cli.folder,
+        env=cli.environ,
+        stdin=subprocess.DEVNULL,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+
+    assert ended.returncode == 128 + signal.SIGPIPE
+    assert "pipe" not in ended.stderr.lower()
+    assert "written" not in ended.stderr

@@ -167,6 +167,8 @@ def _not_among(word: str, known: Sequence[str], parent: str) -> str:
 def _report(error: BaseException, words: Sequence[str]) -> int:
     """Says what went wrong in one line, and with which code that ends."""
     if isinstance(error, OutputLostError):
+        if error.is_closed_pipe:
+            return ExitCode.PIPE_CLOSED
         talk(f"muster: {error}")
         return ExitCode.OUTPUT_LOST
     if isinstance(error, KeyboardInterrupt):

@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     DEADLINE = 124
     HUNG_UP = 129
     INTERRUPTED = 130
+    PIPE_CLOSED = 141
     TERMINATED = 143
 
 
@@ -34,10 +35,11 @@ MEANING: Final[Mapping[ExitCode, str]] = {
     ExitCode.PARKED: "parked on a limit: try again later",
     ExitCode.HALTED: "halted",
     ExitCode.INTERNAL: "internal error: a fault of muster",
-    ExitCode.OUTPUT_LOST: "results could not be written (disk full, or nobody reads stdout)",
+    ExitCode.OUTPUT_LOST: "results could not be written (disk full), or nobody read them as they came",
     ExitCode.DEADLINE: "deadline of the run",
     ExitCode.HUNG_UP: "hung up (SIGHUP)",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",
+    ExitCode.PIPE_CLOSED: "nobody reads stdout to its end (SIGPIPE)",
     ExitCode.TERMINATED: "terminated (SIGTERM)",
 }
 

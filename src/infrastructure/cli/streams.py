@@ -16,11 +16,17 @@ _MODES: Final = (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)
 
 
 class OutputLostError(Exception):
-    """A result could not be written where it belongs."""
+    """A result could not be written where it belongs.
 
-    def __init__(self, problem: str, where: str = "stdout") -> None:
+    ``is_closed_pipe``: whoever reads has seen enough, as `head` does.
+    """
+
+    def __init__(
+        self, problem: str, where: str = "stdout", *, is_closed_pipe: bool = False
+    ) -> None:
         super().__init__(problem, where)
         self.problem, self.where = problem, where
+        self.is_closed_pipe = is_closed_pipe
 
     def __str__(self) -> str:
         return f"{self.where} can't be written: {self.problem}"
@@ -110,7 +116,10 @@ def discard(number: int = 1) -> None:
 
 def _lost(error: Exception) -> OutputLostError:
     discard()
-    return OutputLostError(getattr(error, "strerror", None) or str(error))
+    return OutputLostError(
+        getattr(error, "strerror", None) or str(error),
+        is_closed_pipe=isinstance(error, BrokenPipeError),
+    )
 
 
 def _occupy(number: int, mode: int) -> None:

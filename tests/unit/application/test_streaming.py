@@ -8,6 +8,7 @@ import pytest
 
 from muster.domain import presets
 from muster.domain.errors import UnknownPresetError
+from muster.domain.plan import Plan, PlanTask
 from muster.domain.recovery_policy import RecoveryPolicy
 from muster.domain.task import SpawnTask
 from muster.domain.tool import ToolSpec
@@ -44,8 +45,69 @@ async def test_a_source_that_raises_is_the_calls_error() -> None:
 @in_virtual_time
 async def test_what_is_no_task_is_an_error() -> None:
     """A mistake of the host is told to the host."""
-    with pytest.raises(AttributeError):
-        await Crew().fleet.spawn_parallel(["hello"])  # type: ignore[list-item]
+    crew = Crew()
+
+    with pytest.raises(TypeError, match="a SpawnTask, not 'hello'; SpawnTask"):
+        await crew.fleet.spawn_parallel([*tasks(3), "hello"])  # type: ignore[list-item]
+    assert crew.stub.call_count == 0
+    with pytest.raises(TypeError, match="a SpawnTask, not an object of type NoneType"):
+        await crew.fleet.spawn_parallel(iter([None]))  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="several of them"):
+        await crew.fleet.spawn_parallel(SpawnTask("x"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("function", "wrong", "words"),
+    [
+        ("spawn", {"tool": 3}, "tool must be a name, a path or a ToolSpec, not 3"),
+        ("spawn", {"model": 3}, "model must be a name"),
+        ("spawn", {"policy": 3}, "policy must be a SpawnPolicy or the name"),
+        ("spawn", {"on_output": 3}, "on_output must be a function"),
+        ("spawn", {"config": 3}, "config must be a table"),
+        ("spawn", {"config": {"tool": 3}}, "tool must be a name"),
+        ("spawn_parallel", {"max_concurrent": "5"}, "max_concurrent must be a whole"),
+        ("spawn_parallel", {"max_concurrent": 1.5}, "max_concurrent must be a whole"),
+        ("spawn_parallel_with_recovery", {"max_retries": "5"}, "max_retries must be"),
+        (
+            "spawn_parallel_with_recovery",
+            {"recovery_policy": "patient"},
+            "recovery_policy must be a RecoveryPolicy",
+        ),
+        ("spawn_parallel_tracked", {"stagger_delay": "x"}, "stagger_delay must be"),
+        ("spawn_parallel_tracked", {"global_timeout": "x"}, "global_timeout must be"),
+        ("run_plan", {"deadline": "x"}, "deadline must be seconds"),
+        ("run_plan", {"tool": 3}, "tool must be a name"),
+    ],
+)
+@in_virtual_time
+async def test_wrong_kinds_are_refused(
+    function: str, wrong: dict[str, object], words: str
+) -> None:
+    """By name, with what is right, before anything starts."""
+    crew = Crew()
+    first: object = {
+        "spawn": SpawnTask("x"),
+        "run_plan": Plan([PlanTask("a", "x")]),
+    }.get(function, tasks(1))
+
+    with pytest.raises(TypeError, match=words):
+        await getattr(crew.fleet, function)(first, **wrong)
+    assert crew.stub.call_count == 0
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), -1.0, float("inf")])
+@in_virtual_time
+async def test_seconds_that_are_none(wrong: float) -> None:
+    """A number, and no duration."""
+    with pytest.raises(ValueError, match="global_timeout must be seconds from 0"):
+        await Crew().fleet.spawn_parallel_tracked(tasks(1), global_timeout=wrong)
+
+
+@in_virtual_time
+async def test_what_is_no_plan() -> None:
+    """Its name is none."""
+    with pytest.raises(TypeError, match=r"plan must be a Plan, not 'x.md'; Plan.load"):
+        await Crew().fleet.run_plan("x.md")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("policy", ["typo", "Default"])
@@ -61,6 +123,7 @@ async def test_an_unknown_policy_is_an_error_at_once(policy: str) -> None:
     result = await crew.fleet.spawn(SpawnTask("x", policy=policy))
 
     assert "there are default" in str(result.error)
+    assert causes([result]) == ["invalid_request"]
     assert crew.stub.call_count == 0
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from muster.domain.budget import BudgetLimits
 from muster.domain.errors import PlanError
 from muster.domain.plan import PlanTask
 from muster.domain.task import AgentRequest, ContextBundle, Expectation, SpawnTask
@@ -148,3 +149,40 @@ def test_an_expectation_that_is_none(value: Any, words: str) -> None:
         SpawnTask("x", expect=value)
     with pytest.raises(PlanError, match=words):
         PlanTask("a", "x", expect=value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"prompt": 3}, "the prompt of a task must be text, not 3"),
+        ({"prompt": b"x"}, "must be text"),
+        ({"prompt": None}, "must be text, not an object of type NoneType"),
+        ({"tool": 3}, "tool must be a name, a path or a ToolSpec, not 3"),
+        ({"policy": 3}, "policy must be a SpawnPolicy or the name of a preset"),
+        ({"task_id": 3}, "task_id must be text"),
+        ({"display_name": 3}, "display_name must be text"),
+        ({"env": "A"}, "env must be a table of texts, not a str"),
+        ({"env": {"KEY": 3}}, "env must be a table of texts, but not all"),
+        ({"limits": 3}, "limits must be BudgetLimits or a table"),
+        ({"limits": {"dollars": 3}}, "limits has no 'dollars'; there are agents"),
+        ({"limits": {"usd": "3"}}, "limits.usd must be a number from 0, not '3'"),
+        ({"limits": {"usd": -1}}, "limits.usd must be a number from 0"),
+        ({"limits": {"tokens": True}}, "limits.tokens must be a number"),
+        ({"limits": {"minutes": float("nan")}}, "limits.minutes must be a number"),
+    ],
+)
+def test_wrong_kinds(wrong: dict[str, Any], words: str) -> None:
+    """What is wrong, and what would be right; no secret of an environment is told."""
+    with pytest.raises(ValueError, match=words) as caught:
+        SpawnTask(**{"prompt": "x", **wrong})
+    assert "KEY" not in str(caught.value)
+
+
+def test_a_lone_dependency_is_one() -> None:
+    """Not one per letter."""
+    assert SpawnTask("x", depends="ab").depends == ("ab",)  # type: ignore[arg-type]
+
+
+def test_a_table_of_limits() -> None:
+    """Is as good as the limits."""
+    assert SpawnTask("x", limits={"usd": 1}).limits == BudgetLimits(usd=1)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """Words for people: short, in one line, and harmless."""
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +63,13 @@ STORY = [
     (story.started(0, "ann", 2), "t0 (ann): started with sh, attempt 2"),
     (story.said(0, "hello"), None),
     (story.retry(0), "t0: retry 1 in 3.0 s after crash: ended with exit code 3"),
+    (
+        evolve(story.retry(0, 2.0, story.LIMIT), retry=0, free=True),
+        (
+            "t0: starts again in 2.0 s, which costs no retry, after rate_limit: "
+            "Error: 429 rate limit exceeded"
+        ),
+    ),
     (
         story.retry(0, 0.0, story.LIMIT),
         "t0: waits after rate_limit: Error: 429 rate limit exceeded",
