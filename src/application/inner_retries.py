@@ -35,7 +35,7 @@ class InnerRetries:
             self._timer = self.loop.call_at(now + self.patience, self._lose_patience)
         self._failure = event.failure or self._failure
         delay = presets.UNNAMED_RETRY_PATIENCE if event.delay is None else event.delay
-        self.excused_until = min(now + delay, self._began_at + self.patience)
+        self.excused_until = now + delay
         if event.failure is not None and _is_firm(event.failure):
             self.convict(evolve(event.failure, detection_time_ms=0.0))
         elif event.delay is not None and event.delay > self.patience:

@@ -252,12 +252,17 @@ async def test_a_cut_off_session_goes_on(tmp_path: Path) -> None:
     assert ["--resume" in words for words in said] == [False, True]
 
 
-async def test_a_session_that_is_gone_is_begun_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "words", ["thread/resume failed: no rollout found for thread id s-9", "went wrong"]
+)
+async def test_a_session_that_is_gone_is_begun_again(
+    tmp_path: Path, words: str
+) -> None:
     """A tool that does not know it any more gets the task as a new one, for free."""
     log = tmp_path / "log"
     role = {
         "stdout": "",
-        "stderr": "Error: thread/resume failed: no rollout found for thread id s-9\n",
+        "stderr": f"Error: {words}\n",
         "exit": 1,
         "log": str(log),
     }
