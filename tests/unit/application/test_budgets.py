@@ -331,6 +331,19 @@ async def test_starts_that_never_were_are_given_back() -> None:
     assert report.summary["budget"]["agents"] == 2
 
 
+@in_virtual_time
+async def test_what_this_machine_could_not_start_is_no_start() -> None:
+    """There was no room for it: it used nothing, and its place is free."""
+    books = Bookkeeper([("no room", 0.0), ("reply", 1.0)])
+    made = Crew(books)  # type: ignore[arg-type]
+
+    report = await run(made, 1, limits=BudgetLimits(agents=1))
+
+    assert ends(report) == [""]
+    assert len(report.results["0"].attempts) == 2
+    assert report.summary["budget"]["agents"] == 1
+
+
 HOW = st.sampled_from(["reply", "mute", "crash", "limited", "late", "auth", "hang"])
 
 
@@ -353,9 +366,10 @@ class Bookkeeper:
                 report(UsageReported(Usage(cost_usd=cost)))
                 told = cost
             await asyncio.sleep({"late": 20.0, "hang": 9999.0}.get(how, 1.0))
-            causes_ = {"crash": "crash", "limited": "rate_limit", "auth": "auth"}
-            if how in causes_:
-                failure = Failure(FailureCause(causes_[how]), "no", retry_after=2.0)
+            causes_ = {"limited": "rate_limit", "no room": "out_of_memory"}
+            if how in ("crash", "limited", "auth", "no room"):
+                cause = FailureCause(causes_.get(how, how))
+                failure = Failure(cause, "no", retry_after=2.0)
                 raise AgentInvocationError(request.agent_id, failure)
             return AgentOutput("yes", request.agent_id)
         finally:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muster.domain.budget import Budget, BudgetLimits, Refused, Reservation
+from muster.domain.budget import Budget, BudgetLimits, Cost, Refused, Reservation, Spent
 from muster.domain.errors import InvalidTransitionError
 from muster.domain.outcome import Usage
 
@@ -91,3 +91,57 @@ def test_overspending_is_bounded_by_what_was_in_flight(
             break
         assert budget.usd < limit or limit == 0
         budget.settle(answer, Usage(cost_usd=cost) if is_told else None)
+
+
+def test_what_is_unknown_makes_nothing_dearer() -> None:
+    """The mean is that of attempts that told what they used."""
+    budget = Budget(BudgetLimits(tokens=350), 0.0)
+    budget.settle(taken(budget.reserve(0.0)), Usage(output_tokens=100))
+
+    for _ in range(2):
+        budget.settle(taken(budget.reserve(0.0)), None)
+
+    refused = budget.reserve(0.0)
+    assert isinstance(refused, Refused)
+    assert (refused.needed, refused.may_pass) == (400.0, False)
+    assert refused.reason == "400 of 350 tokens with the next attempt"
+
+
+def test_tokens_and_money_are_told_apart() -> None:
+    """Who tells one of them says nothing of the other."""
+    budget = Budget(BudgetLimits(usd=10.0), 0.0)
+    budget.settle(taken(budget.reserve(0.0)), Usage(cost_usd=4.0))
+    budget.settle(taken(budget.reserve(0.0)), Usage(output_tokens=5))
+
+    assert (budget.usd, budget.tokens) == (8.0, 5.0)
+    assert isinstance(budget.reserve(0.0), Refused)
+
+
+def test_what_is_told_on_the_way_counts_at_once() -> None:
+    """The reservation grows with it, and shrinks to what it was in the end."""
+    budget = Budget(BudgetLimits(usd=10.0), 0.0)
+    flying = taken(budget.reserve(0.0))
+
+    assert budget.note(flying, Usage(cost_usd=6.0)) is None
+    assert budget.note(flying, Usage(cost_usd=10.0)) is None
+    refused = budget.reserve(0.0)
+    over = budget.note(flying, Usage(cost_usd=11.0))
+
+    assert isinstance(refused, Refused)
+    assert (refused.is_used, refused.reason) == (True, "10 of 10 USD used")
+    assert over == Refused("usd", 10.0, 11.0, is_used=True)
+    budget.settle(flying, Usage(cost_usd=9.0))
+    assert (budget.usd, budget.in_flight) == (9.0, 0)
+    assert budget.note(flying, Usage(cost_usd=99.0)) is None
+
+
+def test_what_never_started_is_given_back() -> None:
+    """Its place among the agents, too; once."""
+    budget = Budget(BudgetLimits(agents=1), 0.0, Spent(), Cost(usd=3.0))
+    held = taken(budget.reserve(0.0))
+    budget.release(held)
+
+    assert (held.usd, budget.agents, budget.usd) == (3.0, 0, 0.0)
+    with pytest.raises(InvalidTransitionError):
+        budget.release(held)
+    assert isinstance(budget.reserve(0.0), Reservation)
