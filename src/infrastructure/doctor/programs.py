@@ -87,7 +87,7 @@ def available_mib(meminfo: Path = Path("/proc/meminfo")) -> int | None:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))
+    return tuple(map(int, f"{version}.0".split(".")))[:3]
 
 
 def left_running(found: Sequence[Leftover]) -> Finding:
