@@ -2,11 +2,13 @@
 
 The exit code is the HTTP status cut to eight bits, and 0 for much that failed: only
 the terminal record tells. The text of an attempt that broke off is not withdrawn
-when gemini tries again; nothing in the stream tells it from the answer.
+when gemini tries again; nothing in the stream tells it from the answer. Its log on
+stderr tells of retries: it sleeps for the hours that a backend asks for.
 """
 
+import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar, Final
 
 from muster.domain.outcome import Usage
 from muster.infrastructure.adapters.local_process.stream_formats.fields import (
@@ -23,10 +25,19 @@ from muster.infrastructure.adapters.local_process.stream_formats.record_lines im
     Record,
 )
 
+_ATTEMPT: Final = re.compile(
+    r"Attempt \d{1,4} failed(?: with (?:status )?\d{3})?\W*(.*)"
+)
+# "Retrying after 1044ms...", "Retrying with backoff... the error".
+_AGAIN: Final = re.compile(r"Retrying (?:after (\d{1,12})ms|with backoff)\W*(.*)")
+_STATUS: Final = re.compile(r"^Attempt \d{1,4} failed with (?:status )?(\d{3})\b")
+_REASON_LINES: Final = 4  # that a reason may be long
+
 
 class GeminiStream(StreamParser):
     """Terminal record: ``result``, with a status and, not always, an error."""
 
+    has_log = True
     kinds: ClassVar[Mapping[str, str]] = {
         "init": "_init",
         "message": "_message",
@@ -35,6 +46,32 @@ class GeminiStream(StreamParser):
         "error": "_error",
         "result": "_result",
     }
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._reason: list[str] = []
+
+    def remark(self, line: str) -> None:
+        """See `StreamParser`."""
+        if _ATTEMPT.match(line):
+            self._reason = [line]
+        elif self._reason:
+            self._reason.append(line)
+        again = _AGAIN.search(line) if self._reason else None
+        if again is not None:
+            self._announce(" ".join(self._reason), again)
+            self._reason = []
+        elif len(self._reason) >= _REASON_LINES:
+            self._reason = []
+
+    def _announce(self, said: str, again: re.Match[str]) -> None:
+        delay = None if again[1] is None else int(again[1]) / 1000
+        status = _STATUS.search(said)
+        why = f"{said[: said.rfind(again[0])]} {again[2]}"
+        attempt = _ATTEMPT.match(why)
+        why = (attempt[1] if attempt else why).strip()
+        fields = error_fields(why, status=None if status is None else float(status[1]))
+        self.retrying(delay, said, fields)
 
     def _init(self, record: Record) -> None:
         self.session(text_at(record, "session_id"))
