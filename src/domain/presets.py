@@ -169,6 +169,42 @@ MAX_CHUNKS: Final[Mapping[str, int]] = {
     "CRITICAL": 20,
 }
 
+# --- from a question to an answer -------------------------------------------
+SOAR_QUERY_CHARS: Final = 32 * KIB  # what is longer is material, and belongs in a file
+SOAR_MAX_CONCURRENT: Final = 10
+SOAR_MATERIAL_CHARS: Final = 32 * KIB  # of all retrieved chunks, in one prompt
+SOAR_OUTPUTS_CHARS: Final = 96 * KIB  # of all subgoals' answers together, likewise
+SOAR_DESCRIPTION_CHARS: Final = 4 * KIB
+SOAR_PROBLEMS_NAMED: Final = 8
+SOAR_AGENTS_NAMED: Final = 60  # profiles that a model is shown to choose from
+SOAR_CAPABILITY_MATCH: Final = 0.4  # of the wanted words, for a profile to be meant
+SOAR_LIKENESS: Final = 0.5  # of two questions, for one's pattern to be shown
+SOAR_CACHED: Final = 0.5  # confidence from which an answer is given again
+SOAR_PATTERN: Final = 0.8  # and its way there is shown for questions like it
+SOAR_WITHOUT_CRITICAL: Final = 0.49
+SOAR_UNSTRUCTURED: Final = 0.3  # of an answer that says nothing of its confidence
+SOAR_PATTERNS_KEPT: Final = 200
+SOAR_CONTEXT_FILES: Final = 100
+
+# --- what questions are answered from ----------------------------------------
+SOURCE_BYTES: Final = MIB  # of a file of the project; a bigger one is data
+NAMED_BYTES: Final = 8 * MIB  # of a file that was named with a question
+SOURCES: Final = 100_000  # files of a project
+NAMED_KEPT: Final = 64  # files from elsewhere, in the index of a project
+CHUNK_LINES: Final = 50
+CHUNK_CHARS: Final = 3 * KIB
+CHUNK_LEAST: Final = 8  # lines; a smaller section stays with its neighbour
+CHUNK_OVERLAP: Final = 4  # lines repeated where a section is cut
+INDEX_SLICE: Final = 0.2  # of work in the index's thread and of one transaction
+INDEX_FRESH: Final = 2.0  # before files are looked at again by the same process
+INDEX_BUSY: Final = 8.0  # for another process to let go of the index
+LISTING_TIMEOUT: Final = 30.0  # for git to name the files
+QUERY_CHARS: Final = 64 * KIB  # of a question, searched for words
+QUERY_TERMS: Final = 32
+PATH_WEIGHT: Final = 3.0  # of a word in a file's path, to one in its text
+TITLE_WEIGHT: Final = 2.0  # of a word in a heading or a definition
+NAMED_BOOST: Final = 1.5  # for files that were named with the question
+
 # --- safety ----------------------------------------------------------------
 MAX_DEPTH: Final = 4
 ENVIRONMENT: Final = (
