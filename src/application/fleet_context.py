@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from attrs import define, field
 
@@ -117,6 +117,10 @@ class FleetContext:
         if known is None:
             known = self.policies[name] = SpawnPolicy.preset(name)
         return known
+
+    def breaker_health(self, agent: str) -> dict[str, Any]:
+        """How the circuit of an agent stands."""
+        return self.breaker.health_status(agent, self.clock.monotonic())
 
     def emit(self, event: FleetEvent) -> None:
         """Tells the sink, whose troubles are not ours."""

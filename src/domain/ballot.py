@@ -5,20 +5,15 @@ last object of an answer that has a choice is the vote; what it says must then b
 """
 
 import json
-import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from attrs import field, frozen, validators
 
 from muster.domain import presets
+from muster.domain.json_in_text import last_object, share_of
 
 ABSTAIN: Final = "abstain"
-_OPENING: Final = re.compile(r"\{\s*[\"}]")
-_PERCENT: Final = 100
-# Newlines within a text are no JSON, and no reason to lose a vote.
-_DECODER: Final = json.JSONDecoder(strict=False)
 
 
 @frozen
@@ -62,48 +57,19 @@ def read_vote(answer: str, choices: Sequence[str]) -> Vote | Abstention | Unread
     A choice is recognised in any case and with any white space around it. "abstain" is
     an abstention, unless it is one of the choices.
     """
-    found = _last_ballot(answer[-presets.BALLOT_CHARS :])
+    found = last_object(answer, "choice")
     if found is None:
         return Unreadable('there is no JSON object with a "choice" in the answer')
     said = found["choice"]
     reason = _reason(found.get("reason"))
     choice = _matching(said, choices)
     if choice is not None:
-        return Vote(choice, _confidence(found.get("confidence")), reason)
+        return Vote(choice, share_of(found.get("confidence")), reason)
     if isinstance(said, str) and _folded(said) == ABSTAIN:
         return Abstention(reason or "no reason given", is_deliberate=True)
     known = ", ".join(f'"{each}"' for each in choices)
     shown = json.dumps(said, ensure_ascii=False, default=str)[: presets.BALLOT_SHOWN]
     return Unreadable(f"{shown} is none of the choices; they are {known}")
-
-
-def _last_ballot(text: str) -> Mapping[str, Any] | None:
-    """The object with a choice that ends last; of nested ones, the outer one."""
-    best: tuple[int, int, Mapping[str, Any]] | None = None
-    for start, end, value in _objects(text):
-        if "choice" not in value:
-            continue
-        if best is not None and not (start < best[0] and end >= best[1]):
-            # From here on everything ends before it.
-            break
-        best = (start, end, value)
-    return None if best is None else best[2]
-
-
-def _objects(text: str) -> Iterator[tuple[int, int, Mapping[str, Any]]]:
-    """JSON objects by where they begin, the last one first.
-
-    As many beginnings as are tried are enough for every vote, and too few for a text
-    that was made to keep us busy.
-    """
-    starts = [match.start() for match in _OPENING.finditer(text)]
-    for start in reversed(starts[-presets.BALLOT_TRIES :]):
-        try:
-            value, end = _DECODER.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict):
-            yield start, end, value
 
 
 def _matching(said: object, choices: Sequence[str]) -> str | None:
@@ -118,22 +84,6 @@ def _matching(said: object, choices: Sequence[str]) -> str | None:
 
 def _folded(text: str) -> str:
     return " ".join(text.casefold().strip(" \t\n\r\"'`.").split())
-
-
-def _confidence(said: object) -> float | None:
-    if isinstance(said, str):
-        text = said.strip()
-        is_percent = text.endswith("%")
-        try:
-            said = float(text.rstrip("% "))
-        except ValueError:
-            return None
-        said = said / _PERCENT if is_percent else said
-    if isinstance(said, bool) or not isinstance(said, int | float):
-        return None
-    if 1 < said <= _PERCENT:
-        said = said / _PERCENT
-    return float(said) if math.isfinite(said) and 0 <= said <= 1 else None
 
 
 def _reason(said: object) -> str:

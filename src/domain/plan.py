@@ -27,6 +27,7 @@ _SPAWN_FIELDS = (
     "expect",
     "limits",
     "session_id",
+    "is_spawn",
 )
 MAX_SUGGESTIONS = 20
 MAX_CYCLE_SHOWN = 12
@@ -79,6 +80,7 @@ class PlanTask:
     kept as ``agent=None, direct=True``. ``line`` is where it stands in its file. A
     ``session_id`` is the conversation that a resumed run goes on with. A
     ``literal`` prompt is given as it is: nothing is placed in it or told before it.
+    ``is_spawn`` says that its agent was made up for it.
     """
 
     id: str = field(validator=_id)
@@ -97,6 +99,7 @@ class PlanTask:
     limits: BudgetLimits | None = field(default=None, kw_only=True, converter=_limited)
     line: int | None = field(default=None, kw_only=True, eq=False)
     session_id: str | None = field(default=None, kw_only=True, eq=False)
+    is_spawn: bool = field(default=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if self.agent == NO_AGENT:

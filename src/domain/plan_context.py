@@ -14,6 +14,11 @@ def placed(prompt: str) -> frozenset[str]:
     return frozenset(_PLACE.findall(prompt))
 
 
+def without_places(text: str) -> str:
+    """Words of others for a prompt: what looks like a place in them is none any more."""
+    return _PLACE.sub(lambda place: place[0].replace("{{", "{ {"), text)
+
+
 def prompt_with_context(
     prompt: str, depends: Sequence[str], results: Mapping[str, SpawnResult]
 ) -> str:
