@@ -1,5 +1,7 @@
 """A question that is put to a fleet."""
 
+from collections.abc import Iterable
+
 from attrs import field, frozen
 
 from muster.domain import presets
@@ -18,9 +20,13 @@ def _bounded(instance: object, attribute: object, value: str) -> None:
         raise ValueError(problem)
 
 
+def _names(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value)
+
+
 @frozen
 class Question:
     """What is asked, and the files that were named with it. Not empty, and bounded."""
 
     text: str = field(validator=_bounded)
-    files: tuple[str, ...] = field(default=(), converter=tuple)
+    files: tuple[str, ...] = field(default=(), converter=_names)

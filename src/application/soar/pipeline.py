@@ -135,9 +135,9 @@ class Soar:
     # --- the phases ---------------------------------------------------------------
 
     async def _phases(self) -> None:
-        recorder, key = self.recorder, None
+        recorder = self.recorder
+        key = await recorder.key()
         if self.uses_cache and not self.dry_run:
-            key = await recorder.key()
             answer = await recorder.find(key)
             if answer is not None:
                 self._found["answer"] = answer

@@ -38,7 +38,19 @@ class Recorder:
     warn: Callable[[str], object] = id
 
     async def key(self) -> str | None:
-        """What the question and all sources are together; None if that can't be told."""
+        """What the question and all sources are together; None if that can't be told.
+
+        A run that is taken up again has the sources with which it began.
+        """
+
+        async def make() -> Mapping[str, Any]:
+            return {"key": await self._key()}
+
+        inputs = [self.question.text, list(self.question.files)]
+        said = await self.ledger.phase("sources", inputs, make)
+        return None if said["key"] is None else str(said["key"])
+
+    async def _key(self) -> str | None:
         fleet, sources = self.ledger.fleet, ""
         try:
             if self.knowledge is not None:

@@ -24,6 +24,7 @@ GROUPS: Final[dict[str, dict[str, Entry]]] = {
         "resume": ("Go on with a run that was interrupted", "resume:resume"),
         "spawn": ("Run one or many prompts without a plan file", "spawn:spawn"),
         "deliberate": ("Let a council of agents vote", "deliberate:deliberate"),
+        "soar": ("Answer a question with a fleet of agents", "soar:soar"),
         "demo": ("Ten seconds that show a fleet survive", "demo:demo"),
     },
     "Look": {
@@ -116,7 +117,7 @@ def _dispatch(words: Sequence[str]) -> int:
         return ExitCode.USAGE
     # To cyclopts a lone "-" is an unknown option.
     known = [streams.STDIN if each == "-" else each for each in words]
-    code = make_app()(known if first == "run" else words)
+    code = make_app()(known if first in ("run", "soar") else words)
     return code if isinstance(code, int) else ExitCode.SUCCEEDED
 
 

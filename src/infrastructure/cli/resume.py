@@ -81,12 +81,18 @@ def resume(
     story = story or StoryFlags()
     console = Output.of(flags, quiet=story.quiet)
     exclude("--jsonl", "--json", both=console.is_json and story.jsonl)
-    from muster.infrastructure.cli import council_resuming, taking_up  # noqa: PLC0415
+    from muster.infrastructure.cli import (  # noqa: PLC0415
+        council_resuming,
+        soar_resuming,
+        taking_up,
+    )
 
     home = Settings.load().home
     run_id = run_called(home, run)
     if council_resuming.is_council(home, run_id):
         return _council(run_id, way, engine, console, jsonl=story.jsonl)
+    if soar_resuming.is_question(home, run_id):
+        return _question(run_id, way, engine, console, jsonl=story.jsonl)
     if way.dry_run:
         with taking_up.looked_at(home, run_id) as taken:
             _decide(taken, way, engine)
@@ -111,10 +117,7 @@ def _council(
     from muster.infrastructure.cli import council_resuming  # noqa: PLC0415
     from muster.infrastructure.cli.council_flags import SeatFlags  # noqa: PLC0415
 
-    for flag in ("waves", "sequential", "only", "fail_fast", "deadline", "output"):
-        if getattr(way, flag):
-            name = flag.replace("_", "-")
-            raise ConfigError("is for plans, and this run is a council", f"--{name}")
+    _no_plan(way, "a council")
     if way.dry_run:
         return council_resuming.look(run_id, console)
     seats = {name: value for name, value in engine.given().items() if name in _SEATS}
@@ -125,6 +128,33 @@ def _council(
         jsonl=jsonl,
         retry_failed=way.retry_failed,
     )
+
+
+def _question(
+    run_id: str, way: ResumeFlags, engine: EngineFlags, console: Output, *, jsonl: bool
+) -> int:
+    from muster.infrastructure.cli import soar_resuming  # noqa: PLC0415
+    from muster.infrastructure.cli.soar_flags import SoarFlags  # noqa: PLC0415
+
+    _no_plan(way, "a question")
+    if way.dry_run:
+        return soar_resuming.look(run_id, console)
+    names = (*_SEATS, "fallback")
+    given = {name: value for name, value in engine.given().items() if name in names}
+    return soar_resuming.go_on(
+        run_id,
+        SoarFlags(**given, yes=way.yes),
+        console,
+        jsonl=jsonl,
+        retry_failed=way.retry_failed,
+    )
+
+
+def _no_plan(way: ResumeFlags, kind: str) -> None:
+    for flag in ("waves", "sequential", "only", "fail_fast", "deadline", "output"):
+        if getattr(way, flag):
+            name = flag.replace("_", "-")
+            raise ConfigError(f"is for plans, and this run is {kind}", f"--{name}")
 
 
 def _decide(
