@@ -38,10 +38,15 @@ def write_whole(path: str, data: bytes) -> None:
         os.unlink(partial)  # noqa: PTH108
         descriptor = os.open(partial, _NEW, FILE_MODE)
     try:
-        _write_all(descriptor, data)
-    finally:
-        os.close(descriptor)
-    os.replace(partial, path)  # noqa: PTH105
+        try:
+            _write_all(descriptor, data)
+        finally:
+            os.close(descriptor)
+        os.replace(partial, path)  # noqa: PTH105
+    except OSError:
+        # On a full disk it is in the way of what could still be written.
+        os.unlink(partial)  # noqa: PTH108
+        raise
 
 
 def sync_folders(folders: Iterable[Path]) -> None:

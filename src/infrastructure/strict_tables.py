@@ -213,5 +213,5 @@ def is_name(value: str) -> bool:
 
 
 MAX_NAME: Final = 256
-NAME_RULE: Final = "printable text without a leading '-'"
+NAME_RULE: Final = f"up to {MAX_NAME} printable characters without a leading '-'"
 MAX_SHOWN: Final = 60

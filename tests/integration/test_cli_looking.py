@@ -88,3 +88,11 @@ def test_a_task_that_nobody_planned(cli: Cli, running: Running) -> None:
     """Is an error at once, though the run goes on; one that waits is none."""
     cli.args("logs", "last", "hald", "-f").run().status(2).says("no result of a task")
     cli.args("show", "last", "held").run().status(2).says("has no result yet")
+
+
+def test_following_what_never_began(cli: Cli) -> None:
+    """A folder without anything in it is a run that was cut off, and no riddle."""
+    (cli.folder / ".muster/runs/20260101T000000.000000Z-abcdef").mkdir(parents=True)
+
+    cli.args("logs", "-f").run().status(1).says("cut off").is_civil()
+    cli.args("resume").run().status(1).says("before its first task").is_civil()

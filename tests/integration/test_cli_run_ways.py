@@ -128,3 +128,44 @@ def test_no_command_of_a_plan_slips_in(
 
     cli.args("run", "p.json", *words).run().status(2).says("--yes").is_civil()
     assert not (cli.folder / "touched").exists()
+
+
+@pytest.mark.parametrize(
+    ("task_id", "code"),
+    [
+        ("../../etc/x", 0),
+        ("a/b", 0),
+        ("/etc/passwd", 0),
+        ("..", 0),
+        ("con", 0),
+        ("x" * 250, 0),
+        ("x" * 300, 2),
+        ("-rf", 2),
+        ("a\nb", 2),
+        ("", 2),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_an_id_that_looks_like_a_path(cli: Cli, task_id: str, code: int) -> None:
+    """Is a name and nothing more, wherever it is written; or it is refused at once."""
+    cli.file("p.json", json.dumps({"tasks": [ONE | {"id": task_id}]}))
+    inside = [*cli.folder.rglob("*")]
+
+    ended = cli.args("run", "p.json", "--output", "out").run().status(code).is_civil()
+
+    if code:
+        ended.says("p.json:1", "up to 256 printable characters")
+        assert [*cli.folder.rglob("*")] == inside
+        return
+    (run,) = cli.runs
+    assert len(list((run / "results").iterdir())) == 1
+    assert len(list((cli.folder / "out").iterdir())) == 1
+    cli.args("logs", "last", task_id).run().status(0).prints("fine")
+    cli.args("resume").run().status(0).says("1 kept")
+
+
+def test_a_file_without_tasks_is_no_silent_success(cli: Cli) -> None:
+    """It succeeds, as an empty plan does, and says how tasks are written."""
+    cli.file("p.md", "1. Do this\n2. Do that\n")
+
+    cli.args("run", "p.md").run().status(0).says("p.md holds no task", "- [ ] 1.")

@@ -168,7 +168,11 @@ def _stamp(folder: Path) -> tuple[int, bool]:
     from muster.infrastructure.run_store import RESULTS, SUMMARY  # noqa: PLC0415
 
     is_over = (folder / SUMMARY).exists()
-    return (folder / RESULTS).stat().st_mtime_ns, is_over
+    try:
+        return (folder / RESULTS).stat().st_mtime_ns, is_over
+    except OSError:
+        # Cut off before it had one, or deleted.
+        return 0, is_over
 
 
 def _headline(result: "SpawnResult") -> str:

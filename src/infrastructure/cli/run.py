@@ -26,6 +26,7 @@ from muster.infrastructure.settings import Settings
 from muster.infrastructure.text_file import UnreadableTextError, read_bytes
 
 STDIN = "-"
+HOW = "one is written '- [ ] 1. Do this', or as in `muster plan schema`"
 
 
 @Parameter(name="*")
@@ -87,6 +88,8 @@ def run(
     check_tickable(name, is_asked=way.tick)
     found = plan_files.load(name, text=data, policies=settings.policies)
     found = below_flags(found, engine)
+    if not found.tasks and data.strip():
+        console.warn(f"muster: warning: {name} holds no task; {HOW}")
     tasks = preflight.selected(found, way.only)
     preflight.check_supported(tasks, name)
     if way.dry_run:

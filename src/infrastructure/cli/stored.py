@@ -68,8 +68,10 @@ def unended(folder: "Path") -> str:
 def is_cut_off(folder: "Path") -> bool:
     """Whether nobody works any more on a run that has not come to its end."""
     from muster.infrastructure.journal.claim import LOCK, is_held  # noqa: PLC0415
-    from muster.infrastructure.run_store import SUMMARY  # noqa: PLC0415
+    from muster.infrastructure.run_store import RESULTS, SUMMARY  # noqa: PLC0415
 
+    if not (folder / RESULTS).is_dir():
+        return True
     # In this order: the summary is written before the run is let go.
     is_free = (folder / LOCK).exists() and not is_held(folder)
     return is_free and not (folder / SUMMARY).exists()

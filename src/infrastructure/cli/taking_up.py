@@ -17,7 +17,7 @@ from muster.application.resumption import (
     plan_resume,
     poisoned_result,
 )
-from muster.domain.errors import PlanError
+from muster.domain.errors import JournalError, PlanError
 from muster.domain.plan import Plan, PlanTask
 from muster.infrastructure import plan_files
 from muster.infrastructure.adapters.local_process import leftovers
@@ -153,9 +153,16 @@ class TakenUp:
         ]
         known = StoredResults(reader, self.home, journal.run, stays, places)
         lacking = only_in_journal(self.folder, list(self.stored.tasks.finished))
-        copy = journal.redactor.redact_bytes(text)
-        write_whole(str(self.folder / PLAN), copy)
+        self._keep_plan(journal.redactor.redact_bytes(text))
         return Past(journal, known, given, lacking)
+
+    def _keep_plan(self, copy: bytes) -> None:
+        path = str(self.folder / PLAN)
+        try:
+            write_whole(path, copy)
+        except OSError as error:
+            problem = f"the run can't go on here: {error.strerror or error}"
+            raise JournalError(problem, path) from error
 
     def _remember_death(self, journal: RunJournal) -> None:
         """For the report: what comes now takes the place of what was cut off."""

@@ -55,6 +55,11 @@ class _Reader:
         task = _TASK.match(line)
         if task:
             self._start(task, number)
+        elif _NEARLY.match(line):
+            predicate = (
+                "is followed by what looks like a task: write '- [ ] 7. Do this'"
+            )
+            self._problem(number, predicate)
         elif not line.strip():
             self._add("")
         elif self.current is not None:
@@ -233,6 +238,10 @@ _NUMBER: Final = r"[Tt]?[0-9]+(?:\.[0-9]+)*"
 _TASK: Final = re.compile(
     r"(?P<indent> *)(?:[-*+]|(?P<ordinal>[0-9]{1,9})[.)]) +"
     r"\[(?P<state>.?)\](?= |$)(?P<text>.*)"
+)
+# "-[ ] 1. a", "- [ ]1. a": one that nobody sees would never be done. "- [x](y)" is a link.
+_NEARLY: Final = re.compile(
+    r" *(?:[-*+]|[0-9]{1,9}[.)])(?:\[[ xX]?\](?![(\[:])| +\[[ xX]?\](?=[^\s(\[:]))"
 )
 _ID: Final = re.compile(rf" *(?:\*\*)?(?P<id>{_NUMBER})[.):]?(?:\*\*)?[.):]?(?=\s|$)")
 _ONLY_ID: Final = re.compile(_NUMBER)

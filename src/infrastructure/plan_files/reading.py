@@ -3,8 +3,10 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
+from muster.domain import graph
 from muster.domain.errors import PlanError
 from muster.domain.plan import Plan, PlanDefaults, PlanTask, find_problems, one_error
+from muster.domain.plan_context import placed
 from muster.domain.presets import SPAWN_POLICIES
 from muster.domain.suggestion import did_you_mean
 from muster.domain.task import Expectation
@@ -40,14 +42,19 @@ def to_plan(
     if policies is not None:
         _check_policies(clean, key, policies, problems)
     wrong = {problem.path[:_PER_TASK] for problem in problems}
-    tasks = [
-        _task(table, document.line_of((key, place)))
-        for place, table in enumerate(tables)
-        if (key, place) not in wrong
+    # A task with a mistake may also be one of two of that name, or wait for nobody.
+    read_as = [
+        _half if (key, place) in wrong else _task for place in range(len(tables))
     ]
+    found = [
+        how(table, document.line_of((key, place)))
+        for place, (how, table) in enumerate(zip(read_as, tables, strict=True))
+    ]
+    tasks = [task for task in found if task is not None]
     also_known = _ids(document.values, key)
     errors = [_error(each, document, file) for each in problems]
     errors += find_problems(tasks, file=file, also_known=also_known)
+    errors += [] if errors else _misplaced(tasks, file)
     if errors:
         raise one_error(_bounded(sorted(errors, key=_line), file), file)
     return Plan(
@@ -94,6 +101,34 @@ def _task(table: dict[str, Any], line: int | None) -> PlanTask:
 def _defaults(table: dict[str, Any]) -> PlanDefaults:
     limits = limits_of(table.pop("limits", None))
     return PlanDefaults(**table, limits=limits)
+
+
+def _misplaced(tasks: Sequence[PlanTask], file: str) -> list[PlanError]:
+    """Outputs that are placed in a prompt and may not be there when it is sent."""
+    depends = {task.id: task.depends for task in tasks}
+    errors = []
+    for task in tasks:
+        for place in placed(task.prompt):
+            if place in task.depends or place in graph.ancestors(depends, task.id):
+                continue
+            problem = f"places the output of '{place}' but does not wait for it"
+            remedy = f"add '{place}' to its dependencies"
+            if place not in depends:
+                problem = f"places the output of an unknown task '{place}'"
+                remedy = (did_you_mean(place, depends) or "; name another").lstrip("; ")
+            text = f"task '{task.id}' {problem}; {remedy}"
+            errors.append(PlanError(text, file, task.line))
+    return errors
+
+
+def _half(table: Any, line: int | None) -> PlanTask | None:
+    """A task with mistakes, as far as its place in the plan can be checked."""
+    if not isinstance(table, dict):
+        return None
+    task_id, depends = table.get("id"), table.get("depends", ())
+    if not isinstance(task_id, str):
+        return None
+    return PlanTask(task_id, "", depends=depends, line=line)
 
 
 def _ids(values: Any, key: str) -> set[str]:

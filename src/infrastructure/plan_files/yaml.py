@@ -10,7 +10,12 @@ def parse(text: str) -> PlanDocument:
     try:
         document = bounded_yaml.load(text)
     except bounded_yaml.YamlRefusedError as exc:
-        raise PlanError(f"the file {exc.problem}", None, exc.line) from exc
+        # The most common of these mistakes, and the parser does not name it. What it
+        # stumbles over may also lie behind the last line.
+        at = (exc.line or 1) - 1
+        is_tab = any(line.startswith("\t") for line in text.split("\n")[at : at + 1])
+        hint = "; indent with blanks, not with a tab" if is_tab else ""
+        raise PlanError(f"the file {exc.problem}{hint}", None, exc.line) from exc
     values = {} if document.value is None else document.value
     return PlanDocument(
         values, document.line_of, document.unquoted, list(document.problems)

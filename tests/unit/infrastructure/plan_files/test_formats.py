@@ -130,6 +130,7 @@ def test_the_formats_say_the_same(syntax, tmp_path):
         ("yaml", "---\na: 1\n---\nb: 1", 3, "second document"),
         ("yaml", "[" * 9_999, 1, "nested more than 32 deep"),
         ("yaml", "a: [", 1, "not valid YAML"),
+        ("yaml", "tasks:\n\t- id: a", 2, "with blanks, not with a tab"),
         ("yaml", "just text", None, "a plan is a table"),
         ("json", "[]", None, "a plan is a table"),
         ("json", '{"a": NaN}', None, "NaN is no JSON number"),
@@ -288,3 +289,54 @@ def test_limits_of_tasks(kind: str, text: str) -> None:
 
     assert plan.tasks[0].limits == BudgetLimits(minutes=2, usd=1)
     assert plan.defaults.limits == BudgetLimits(tokens=9)
+
+
+def test_a_task_with_a_mistake_is_still_one_of_the_plan():
+    """Its id and its dependencies are checked with the others; the first comes first."""
+    text = (
+        "- [ ] 1. a\n  - Timeout: soon\n  - Depends: 7\n"
+        "- [ ] 1. b\n- [ ] 2. c\n  - Policy: nah\n"
+    )
+
+    with pytest.raises(PlanError) as caught:
+        parse(text, name="p.md", policies=())
+
+    said = str(caught.value)
+    for part in (
+        "p.md:1: unknown dependency '7'",
+        "p.md:2: task '1': timeout",
+        "p.md:4: duplicate task id '1' (first on line 1)",
+        "p.md:6: task '2': policy",
+    ):
+        assert part in said
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        (
+            "{{task.b.output}}",
+            "p.toml:1: task 'a' places the output of 'b' but does not",
+        ),
+        ("{{task.bb.output}}", "an unknown task 'bb'; did you mean 'b'?"),
+        ("{{task.a.output}}", "does not wait for it"),
+    ],
+)
+def test_places_of_outputs_that_are_not_there(prompt, said):
+    """Are found before anything is started, all of them at once."""
+    text = f'[[task]]\nid="a"\nprompt="{prompt}"\n[[task]]\nid="b"\nprompt="{prompt}"\n'
+
+    with pytest.raises(PlanError) as caught:
+        parse(text, name="p.toml")
+
+    assert said in str(caught.value)
+
+
+def test_an_output_of_anybody_before_can_be_placed():
+    """Also of one that is waited for through others."""
+    text = (
+        "- [ ] 1. a\n- [ ] 2. b\n  - Depends: 1\n"
+        "- [ ] 3. {{task.1.output}}\n  - Depends: 2\n"
+    )
+
+    assert len(parse(text, name="p.md").tasks) == 3

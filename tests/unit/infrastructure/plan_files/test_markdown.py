@@ -198,6 +198,9 @@ def test_what_belongs_to_a_task(below, prompt):
         ("- [ ] 1. x\n- Agent: bob", 2, "indent that line"),
         ("- [ ] 1. x\n  ```\n  code", 2, "never closed"),
         ("- [ ] 1. x\n  - Depends: 1", 1, "depends on itself"),
+        ("- [ ] 1. x\n-[ ] 2. y", 2, "looks like a task: write '- [ ] 7. Do this'"),
+        ("- [ ] 1. x\n- [ ]2. y", 2, "looks like a task"),
+        ("- [ ] 1. x\n3.[x] y", 2, "looks like a task"),
     ],
 )
 def test_mistakes_are_named_with_their_line(text, line, message):
@@ -208,6 +211,14 @@ def test_mistakes_are_named_with_their_line(text, line, message):
     (problem,) = caught.value.problems
     assert (problem.file, problem.line) == ("tasks.md", line)
     assert message in problem.problem
+
+
+@pytest.mark.parametrize(
+    "line", ["- [x](http://y)", "- [x][1]", "- [x]: y", "[ ]2. y", "```\n-[ ] y\n```"]
+)
+def test_what_only_looks_like_a_task(line):
+    """Links, references and code are no mistakes."""
+    assert len(parse(f"- [ ] 1. x\n\n{line}\n", name="tasks.md").tasks) == 1
 
 
 def test_prose_is_an_empty_plan():
