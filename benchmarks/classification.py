@@ -21,9 +21,10 @@ from typing import Any, Final
 from attrs import evolve, frozen
 
 from benchmarks.figures import Report
-from muster.domain.classification import LineWatch, classify_error, judge_exit
+from muster import classify_error
+from muster.domain.classification import LineWatch, judge_exit
 from muster.domain.events import AgentEnded
-from muster.domain.outcome import Failure, FailureCause
+from muster.domain.outcome import Failure
 from muster.domain.program_end import judge_program
 from muster.domain.stream_outcome import judge_stream
 from muster.infrastructure.adapters.local_process.stream_formats import parser_for
@@ -79,17 +80,49 @@ def is_judged(case: Case) -> bool:
     return not case.meta["is_success"] and not case.meta["timed_out"]
 
 
-def is_right(case: Case, *, strict: bool) -> bool:
-    """Whether the category is acceptable.
-
-    The corpus calls an overlong prompt permanent, muster a resource that is never
-    retried; unless ``strict``, that counts as the same.
-    """
+def is_right(case: Case) -> bool:
+    """Whether the category is acceptable."""
     failure = judge_exit(case.exit_code, case.stderr, case.stdout, tool=case.tool)
-    category = failure.category.value
-    if failure.cause is FailureCause.CONTEXT_LENGTH and not strict:
-        category = "permanent"
-    return category in case.meta["acceptable_categories"]
+    return failure.category.value in case.meta["acceptable_categories"]
+
+
+def read_raw(case: Case, way: str) -> Failure | None:
+    """As a host judges a transcript that names no tool: what it has of it as one text."""
+    code = case.exit_code
+    if way == "stdout":
+        return classify_error(case.stdout, exit_code=code, stream="stdout")
+    if way == "both":
+        text = f"{case.stdout}\n{case.stderr}"
+        return classify_error(text, exit_code=code, stream="stdout")
+    text, stream = (
+        (case.stdout, "stdout") if case.stdout.strip() else (case.stderr, "stderr")
+    )
+    return classify_error(text, exit_code=code, stream=stream)
+
+
+def raw_streams(report: Report, everything: list[Case]) -> None:
+    """Structured transcripts by `muster.classify_error`, without their tool's name."""
+    read = [
+        case
+        for case in everything
+        if case.tool in STREAMS and is_read_by_muster(case) and case.stdout.strip()
+    ]
+    print(f"{'raw streams':18}{'told apart':>18}{'category':>18}")
+    for way in ("stdout", "both", "stderr if no stdout"):
+        group = read if way == "stdout" else [*filter(is_read_by_muster, everything)]
+        group = [case for case in group if case.tool in STREAMS]
+        found = [(case, read_raw(case, way)) for case in group]
+        apart = [(each is None) == case.meta["is_success"] for case, each in found]
+        named = [
+            each is not None
+            and each.category.value in case.meta["acceptable_categories"]
+            for case, each in found
+            if not case.meta["is_success"]
+        ]
+        print(f"  {way:20}{share(apart):>18}{share(named):>18}")
+        if way == "stdout":
+            told = 100 * sum(apart) / len(apart)
+            report.figure("raw streams", told, 100, "%", at_least=True)
 
 
 def judged(case: Case) -> Failure | None:
@@ -115,9 +148,7 @@ def is_named_by_records(case: Case) -> bool:
     failure = judged(case)
     if failure is None:
         return False
-    is_long = failure.cause is FailureCause.CONTEXT_LENGTH
-    category = "permanent" if is_long else failure.category.value
-    return category in case.meta["acceptable_categories"]
+    return failure.category.value in case.meta["acceptable_categories"]
 
 
 def is_read_by_muster(case: Case) -> bool:
@@ -129,7 +160,7 @@ def is_read_by_muster(case: Case) -> bool:
 def show_misses(failed: list[Case]) -> None:
     """Prints what went wrong."""
     for case in failed:
-        if not is_right(case, strict=False):
+        if not is_right(case):
             failure = judge_exit(
                 case.exit_code, case.stderr, case.stdout, tool=case.tool
             )
@@ -164,19 +195,17 @@ def main() -> int:
     groups["all"] = failed
     groups["development half"] = [case for case in failed if case.is_development]
     groups["check half"] = [case for case in failed if not case.is_development]
-    print(f"{'':18}{'by law':>15}{'context_length strict':>28}")
     for name, group in groups.items():
-        loose = share([is_right(case, strict=False) for case in group])
-        strict = share([is_right(case, strict=True) for case in group])
-        print(f"{name:18}{loose:>18}{strict:>18}")
+        print(f"{name:18}{share([is_right(case) for case in group]):>18}")
     told_apart(report, everything)
+    raw_streams(report, everything)
     wild = [
         (found.category.value if found else "unknown") == text["expected_category"]
         for text in records("wild.jsonl")
         for found in [classify_error(text["text"], stream=text["stream"])]
     ]
     print(f"{'public issues':18}{share(wild):>18}")
-    by_text = sum(is_right(case, strict=False) for case in failed) / len(failed)
+    by_text = sum(map(is_right, failed)) / len(failed)
     report.figure("recorded failures", by_text * 100, RIGHT, "%", at_least=True)
     streams = [is_named_by_records(each) for each in failed if is_read_by_muster(each)]
     share_of = 100 * sum(streams) / len(streams)

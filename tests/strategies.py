@@ -27,14 +27,16 @@ evidences = st.builds(
     offset=st.none() | st.integers(min_value=0),
     pattern=st.none() | texts,
 )
-failures = st.builds(
-    Failure,
-    cause=causes,
-    message=texts,
-    evidence=st.none() | evidences,
-    detection_time_ms=maybe_durations,
-    retry_after=maybe_durations,
-    resets_at=st.none() | moments,
+failures = st.sampled_from([Failure, Failure.named]).flatmap(
+    lambda made: st.builds(
+        made,
+        cause=causes,
+        message=texts,
+        evidence=st.none() | evidences,
+        detection_time_ms=maybe_durations,
+        retry_after=maybe_durations,
+        resets_at=st.none() | moments,
+    )
 )
 _tokens = st.none() | st.integers(min_value=0, max_value=10**9)
 usages = st.builds(

@@ -59,7 +59,7 @@ def judge_exit(
 
 def _explains(failure: Failure, number: int | None) -> bool:
     # Nobody is killed for a 404: of all that was said, only a lack of means counts.
-    return number != _SIGKILL or failure.category is FailureCategory.RESOURCE
+    return number != _SIGKILL or failure.cause.category is FailureCategory.RESOURCE
 
 
 def _judge_last_words(text: str) -> Failure | None:
@@ -123,7 +123,7 @@ def _failure(
         offset=_byte_offset(text, message.start),
         pattern=found.row.name,
     )
-    return Failure(
+    return Failure.named(
         cause=cause,
         message=message.text[:_MAX_MESSAGE],
         evidence=evidence,

@@ -205,7 +205,7 @@ def _delayed(verdict: LineVerdict, delay: float | None) -> LineVerdict:
 
 
 def _failure(verdict: LineVerdict, offset: int) -> Failure:
-    return Failure(
+    return Failure.named(
         cause=verdict.cause,
         message=verdict.reason or verdict.text,
         evidence=Evidence(verdict.text, "stderr", offset, verdict.pattern),

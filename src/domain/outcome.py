@@ -6,6 +6,7 @@ from operator import attrgetter
 from typing import Any, Self
 
 from attrs import field, frozen
+from attrs.converters import optional
 
 
 class FailureCategory(StrEnum):
@@ -102,7 +103,12 @@ class Evidence:
 
 @frozen
 class Failure:
-    """Why there is no answer. Times in seconds, ``resets_at`` in epoch seconds (UTC)."""
+    """Why there is no answer. Times in seconds, ``resets_at`` in epoch seconds (UTC).
+
+    ``category`` is the cause's. Only a full context may be told apart: where it is the
+    backend that refuses an overlong prompt (see `named`), the same prompt is refused
+    again, so that failure is permanent. Raises ValueError for any other pair.
+    """
 
     cause: FailureCause = field(converter=FailureCause)
     message: str
@@ -110,11 +116,33 @@ class Failure:
     detection_time_ms: float | None = None
     retry_after: float | None = None
     resets_at: float | None = None
+    _category: FailureCategory | None = field(
+        default=None, kw_only=True, converter=optional(FailureCategory)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        own = self._category
+        if own is self.cause.category:
+            # One spelling, so that equal failures are equal.
+            object.__setattr__(self, "_category", None)
+        elif own is not None and own is not _WHEN_REFUSED.get(self.cause):
+            problem = f"a failure by {self.cause} is {self.cause.category}, not {own}"
+            raise ValueError(problem)
+
+    @classmethod
+    def named(cls, cause: FailureCause | str, message: str, **fields: Any) -> Self:
+        """The failure that a backend, or a tool for it, has put into words.
+
+        Whoever reads such words makes it here and nowhere else: the one rule by which
+        a failure's category is not its cause's.
+        """
+        category = _WHEN_REFUSED.get(FailureCause(cause))
+        return cls(cause, message, category=category, **fields)
 
     @property
     def category(self) -> FailureCategory:
-        """Derived from the cause, so the two can't disagree."""
-        return self.cause.category
+        """What it asks for; the cause's, unless a backend refused an overlong prompt."""
+        return self._category or self.cause.category
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
@@ -129,15 +157,18 @@ class Failure:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`; the category is derived, never read."""
+        """The inverse of `to_dict`; a category that can't be is not believed."""
         evidence = document.get("evidence")
+        refused = _WHEN_REFUSED.get(document["cause"])
         return cls(
             cause=document["cause"],
+            category=refused if document.get("category") == refused else None,
             evidence=Evidence(**evidence) if evidence else None,
             **{name: document.get(name) for name in _FAILURE_FIELDS},  # type: ignore[arg-type]
         )
 
 
+_WHEN_REFUSED = {FailureCause.CONTEXT_LENGTH: FailureCategory.PERMANENT}
 _FAILURE_FIELDS = ("message", "detection_time_ms", "retry_after", "resets_at")
 
 

@@ -107,7 +107,7 @@ def _by_exit(
     if (
         said is not None
         and by_itself
-        and (number != _SIGKILL or said.category is FailureCategory.RESOURCE)
+        and (number != _SIGKILL or said.cause.category is FailureCategory.RESOURCE)
     ):
         return said
     return judge_exit(

@@ -119,10 +119,10 @@ def failure_of(
         retry_after = retry_notice.retry_after(said, bare=cause in _LIMITED)
     if resets_at is None:
         resets_at = reset_time.resets_at(said, now_epoch=now_epoch)
-    return Failure(
+    return Failure.named(
         cause,
         _worded(fields, text)[: presets.JUDGED_LINE_CHARS],
-        Evidence(found, "stdout", pattern=pattern) if found else None,
+        evidence=Evidence(found, "stdout", pattern=pattern) if found else None,
         retry_after=retry_after,
         resets_at=resets_at,
     )

@@ -99,7 +99,7 @@ def of_response(
     message = _message(error) or _without_markup(text)
     cause = _cause(error, message, status)
     after = retry_after(headers)
-    return Failure(
+    return Failure.named(
         cause,
         f"HTTP {status}: {message}" if message else f"HTTP {status}",
         evidence=Evidence(message, stream="http") if message else None,
@@ -114,8 +114,9 @@ def of_error(document: Mapping[str, Any]) -> Failure:
     message = _message(error) or "the server broke off with an error"
     status = error.get("code")
     cause = _cause(error, message, status if isinstance(status, int) else 0)
+    evidence = Evidence(message, stream="http")
     wait = _named_wait(message)
-    return Failure(cause, message, Evidence(message, stream="http"), retry_after=wait)
+    return Failure.named(cause, message, evidence=evidence, retry_after=wait)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -11,7 +11,7 @@ from muster.domain.classification import classify_error, judge_exit, judge_line
 from muster.domain.classification_line import folded
 from muster.domain.classification_row import expression
 from muster.domain.classification_table import TABLE
-from muster.domain.outcome import FailureCategory, FailureCause
+from muster.domain.outcome import FailureCause
 from tests.unit.domain import classification_corpus as corpus
 
 SEEDS = [
@@ -276,16 +276,13 @@ def test_texts_of_other_origin_get_their_category() -> None:
 
 
 def test_recorded_runs_get_their_category() -> None:
-    """At least 98 % of those that failed by themselves; a full context counts as permanent."""
+    """At least 98 % of those that failed by themselves."""
     failed = corpus.runs(healthy=False)
 
     wrong = []
     for name, meta, out, err in failed:
         failure = judge_exit(meta["exit"], err, out, tool=meta["cli"])
-        category = failure.category
-        if failure.cause is FailureCause.CONTEXT_LENGTH:
-            category = FailureCategory.PERMANENT
-        if category.value not in meta["acceptable_categories"]:
+        if failure.category.value not in meta["acceptable_categories"]:
             wrong.append(name)
 
     assert len(wrong) <= len(failed) * 0.02, wrong

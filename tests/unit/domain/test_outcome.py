@@ -59,6 +59,26 @@ def test_causes_of_an_agent(cause: str, category: str) -> None:
     assert it.is_retryable is (category != "permanent" and cause != "context_length")
 
 
+@pytest.mark.parametrize("cause", [*BY_CAUSE, *NOT_OF_AN_AGENT])
+@pytest.mark.parametrize("category", FailureCategory)
+def test_only_a_refused_prompt_has_a_category_of_its_own(
+    cause: str, category: FailureCategory
+) -> None:
+    """It is permanent, as the same prompt is refused again; everything else is its cause's."""
+    own = FailureCause(cause).category
+    refused = Failure.named(cause, "as the backend says")
+
+    if category in (own, refused.category):
+        assert Failure(cause, "why", category=category).category is category
+    else:
+        with pytest.raises(ValueError, match=f"{cause} is {own}, not {category}"):
+            Failure(cause, "why", category=category)
+    is_long = cause == "context_length"
+    assert refused.category is (FailureCategory.PERMANENT if is_long else own)
+    assert Failure(cause, "a", category=own) == Failure(cause, "a")
+    assert (refused == Failure(cause, refused.message)) is not is_long
+
+
 @pytest.mark.parametrize("cause", NOT_OF_AN_AGENT)
 def test_causes_that_are_no_failure_of_an_agent(cause: str) -> None:
     """Another attempt has no use."""
@@ -128,7 +148,8 @@ def test_failures_survive_json(failure: Failure) -> None:
     document = through_json(failure.to_dict())
 
     assert document["category"] == failure.category.value
-    assert Failure.from_dict({**document, "category": "nonsense"}) == failure
+    odd = Failure.from_dict({**document, "category": "nonsense"})
+    assert odd.category is failure.cause.category
 
 
 @given(attempts)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from muster.domain.events import AgentEnded
-from muster.domain.outcome import FailureCategory, FailureCause
+from muster.domain.outcome import FailureCause
 from muster.domain.program_end import judge_program
 from muster.domain.tool import ToolSpec
 from muster.infrastructure.adapters.local_process.tool_specs import built_in
@@ -47,8 +47,6 @@ def test_recorded_runs_are_judged_right(tool: str) -> None:
     for name, meta, end in recorded(tool):
         failure = judge_program(end, spec)
         category = failure.category.value if failure else "none"
-        if failure and failure.cause is FailureCause.CONTEXT_LENGTH:
-            category = FailureCategory.PERMANENT.value
         is_right = (failure is None) == meta["is_success"]
         if not is_right or category not in meta["acceptable_categories"]:
             wrong.append((name, category))

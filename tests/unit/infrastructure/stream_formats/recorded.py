@@ -8,7 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from muster.domain.events import AgentEvent
-from muster.domain.outcome import Failure, FailureCategory, FailureCause
+from muster.domain.outcome import Failure
 from muster.domain.stream_outcome import StreamOutcome, judge_stream
 from muster.infrastructure.adapters.local_process.stream_formats import parser_for
 
@@ -78,9 +78,5 @@ def judged(run: Recorded, outcome: StreamOutcome) -> Failure | None:
 
 
 def category(failure: Failure | None) -> str:
-    """As the recordings name it: they call an overlong prompt permanent."""
-    if failure is None:
-        return "none"
-    if failure.cause is FailureCause.CONTEXT_LENGTH:
-        return FailureCategory.PERMANENT.value
-    return failure.category.value
+    """As the recordings name it."""
+    return "none" if failure is None else failure.category.value

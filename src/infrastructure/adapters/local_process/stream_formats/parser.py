@@ -257,7 +257,7 @@ class StreamParser:
                 else failure.retry_after,
                 resets_at=failure.resets_at,
             )
-        if failure is not None and failure.category is FailureCategory.PERMANENT:
+        if failure is not None and failure.cause.category is FailureCategory.PERMANENT:
             self._refusals += 1
             if self.renews_login and self._refusals == 1:
                 failure = None
