@@ -49,7 +49,10 @@ GROUPS: Final[dict[str, dict[str, Entry]]] = {
         ),
         "plan": (
             "About plan files",
-            {"schema": ("Print the JSON Schema of plan files", "plan:schema")},
+            {
+                "draft": ("Draft a plan from a goal, to be read first", "plan:draft"),
+                "schema": ("Print the JSON Schema of plan files", "plan:schema"),
+            },
         ),
         "completion": ("Print the completion script of a shell", "completion:script"),
     },
@@ -117,7 +120,7 @@ def _dispatch(words: Sequence[str]) -> int:
         return ExitCode.USAGE
     # To cyclopts a lone "-" is an unknown option.
     known = [streams.STDIN if each == "-" else each for each in words]
-    code = make_app()(known if first in ("run", "soar") else words)
+    code = make_app()(known if first in ("run", "soar", "plan") else words)
     return code if isinstance(code, int) else ExitCode.SUCCEEDED
 
 

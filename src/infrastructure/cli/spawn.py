@@ -50,6 +50,11 @@ class PromptFlags:
     retries: Annotated[
         int | None, Parameter(help="How often a failed attempt is tried again.")
     ] = None
+    decompose: Annotated[
+        bool,
+        Parameter(help="Draft a plan from the prompt, a goal; --yes also runs it."),
+    ] = False
+    yes: Annotated[bool, Parameter(help="Run the plan of --decompose unread.")] = False
 
 
 def spawn(
@@ -71,6 +76,8 @@ def spawn(
         raise ConfigError(f"must be 0 or more, not {asked.retries}", "--retries")
     limit = seconds(asked.timeout, "--timeout")
     engine = engine or EngineFlags()
+    if asked.decompose:
+        return _decomposed(_all(prompts, asked.source), asked, engine, story, console)
     settings = engine.settings()
     plan = plan_of(_all(prompts, asked.source), asked.agent, limit)
     # Here and not above: `--help` should not cost the import of the engine.
@@ -87,6 +94,33 @@ def spawn(
     )
     ended = running.execute(order)
     return running.last_words(ended, lambda: _show(ended, order, console))
+
+
+def _decomposed(
+    prompts: Sequence[str],
+    asked: PromptFlags,
+    engine: EngineFlags,
+    story: StoryFlags,
+    console: Output,
+) -> int:
+    from muster.infrastructure.cli import plan_drafting, run  # noqa: PLC0415
+    from muster.infrastructure.cli.soar_flags import (  # noqa: PLC0415
+        SoarFlags,
+        question_of,
+    )
+
+    if len(prompts) != 1:
+        raise ConfigError(f"takes one goal, not {len(prompts)}", "--decompose")
+    names = ("tool", "model", "policy", "max_concurrent", "fallback")
+    given = {name: getattr(engine, name) for name in names}
+    who = SoarFlags(**given, timeout=asked.timeout)
+    code, path = plan_drafting.spawn_from(question_of(prompts[0]), who, console)
+    if code or not asked.yes:
+        if not code:
+            console.line(f"plan in {path}; read it, then: muster run {path}")
+        return code
+    flags = OutputFlags(json=console.is_json, plain=console.is_plain)
+    return run.run(str(path), engine=engine, story=story, flags=flags)
 
 
 def plan_of(prompts: Sequence[str], agent: str | None, timeout: float | None) -> Plan:
