@@ -9,7 +9,7 @@ from typing import Final
 from attrs import frozen
 
 from muster.domain.graph import topological
-from muster.domain.outcome import SpawnResult
+from muster.domain.outcome import FailureCause, SpawnResult
 from muster.domain.plan import Plan
 from muster.domain.run_report import RunReport, RunStatus
 from muster.infrastructure.cli.budgeting import budget_lines, next_step
@@ -108,6 +108,20 @@ class Summary:
         if simulated:
             yield f"simulated: {simulated} of {len(results)} results are no real answers"
 
+    def _is_only_late(self, failed: Sequence[SpawnResult]) -> bool:
+        """Whether all that failed was ended by the deadline of the run."""
+        if self.report.status is not RunStatus.DEADLINE:
+            return False
+        limits = {
+            each.id: self.plan.effective(each).timeout for each in self.plan.tasks
+        }
+        return all(
+            each.failure is not None
+            and each.failure.cause is FailureCause.DEADLINE
+            and limits.get(str(each.task_id)) is None
+            for each in failed
+        )
+
     def _next(
         self, failed: Sequence[SpawnResult], *, any_left_out: bool
     ) -> Iterator[str]:
@@ -120,6 +134,8 @@ class Summary:
         more = next_step(self.report, run)
         if more is not None:
             yield f"         {more}"
+        elif self._is_only_late(failed):
+            yield f"         muster resume {run}"
         elif failed:
             yield f"         muster resume {run} --retry-failed"
         elif any_left_out:
@@ -127,20 +143,37 @@ class Summary:
 
 
 def _failures(failed: Sequence[SpawnResult], width: int, room: int) -> Iterator[str]:
+    """What failed alike stands together, what failed alone comes first."""
     if failed:
         yield ""
-    used = 0
-    for told, result in enumerate(failed):
+    alike: dict[tuple[str, str], list[SpawnResult]] = {}
+    for result in failed:
         assert result.failure is not None  # noqa: S101 - a failed result has one
-        words = f"{_name(result)}: {failure_words(result.failure)}"
-        words = "failed   " + one_line(words, LONGEST * width - len("failed   "))
-        details = [noticed(result.failure), _recovery(result)]
+        key = (result.failure.cause.value, result.failure.message)
+        alike.setdefault(key, []).append(result)
+    used = told = 0
+    for some in sorted(alike.values(), key=len):
+        words, details = _failure(some, width)
         used += ceil(len(words) / width) + 1
         if used > room and told >= FEWEST:
             yield f"         and {len(failed) - told} more failed"
             return
+        told += len(some)
         yield words
-        yield f"         {'; '.join(each for each in details if each)}"
+        yield f"         {details}"
+
+
+def _failure(alike: Sequence[SpawnResult], width: int) -> tuple[str, str]:
+    first = alike[0]
+    assert first.failure is not None  # noqa: S101 - a failed result has one
+    names = ", ".join(map(_name, alike[:FEWEST]))
+    count = len(alike)
+    names += f" and {count - FEWEST} more" if count > FEWEST else ""
+    words = f"{names}: {failure_words(first.failure)}"
+    words = "failed   " + one_line(words, LONGEST * width - len("failed   "))
+    details = [noticed(first.failure), _recovery(first)]
+    told = "; ".join(each for each in details if each)
+    return words, f"{count} tasks; the first: {told}" if count > 1 else told
 
 
 def critical_path(plan: Plan, results: Mapping[str, SpawnResult]) -> float:

@@ -107,6 +107,24 @@ def test_it_fits_one_screen(screen: tuple[int, int]) -> None:
     assert any("and 10 more" in line for line in text)
 
 
+def test_what_failed_alike_stands_together() -> None:
+    """After what failed alone: it is not hidden by seventy that met the same wall."""
+    late = Failure(FailureCause.DEADLINE, "Deadline: the run took over 60 s")
+    alone = Failure(FailureCause.CRASH, "ended with exit code 3")
+    failed = [story.result(n, late) for n in range(70)]
+
+    text = lines(report(*failed, story.result(70, alone), status=RunStatus.DEADLINE))
+
+    found = [line for line in text if line.startswith("failed")]
+    assert found == [
+        "failed   t70: crash: ended with exit code 3",
+        "failed   t0, t1 and 68 more: deadline: Deadline: the run took over 60 s",
+    ]
+    assert "muster resume abc123 --retry-failed" in text[-1]
+    text = lines(report(*failed, status=RunStatus.DEADLINE))
+    assert text[-1].strip() == "muster resume abc123"
+
+
 def test_nothing_to_do() -> None:
     """Is said, with the reason."""
     text = lines(report(status=RunStatus.SUCCEEDED, skipped=2))
