@@ -126,6 +126,7 @@ SERVER_PROBE: Final = 0.1  # for a model server of this machine to show itself
 SERVER_PROBE_BYTES: Final = 256 * KIB
 MODEL_CONNECT: Final = 10.0
 MODEL_ANSWER_BYTES: Final = 16 * MIB  # longer is no answer but a broken server
+CREWS_COMPUTING: Final = 2  # at once; more share one interpreter and starve the loop
 MODEL_ERROR_CHARS: Final = 500  # of what a server says of itself
 
 # --- journal ---------------------------------------------------------------
@@ -193,7 +194,7 @@ SOURCES: Final = 100_000  # files of a project
 NAMED_KEPT: Final = 64  # files from elsewhere, in the index of a project
 CHUNK_LINES: Final = 50
 CHUNK_CHARS: Final = 3 * KIB
-CHUNK_LEAST: Final = 8  # lines; a smaller section stays with its neighbour
+CHUNK_LEAST: Final = 15  # lines; a smaller section stays with its neighbour
 CHUNK_OVERLAP: Final = 4  # lines repeated where a section is cut
 INDEX_SLICE: Final = 0.2  # of work in the index's thread and of one transaction
 INDEX_FRESH: Final = 2.0  # before files are looked at again by the same process
@@ -201,6 +202,9 @@ INDEX_BUSY: Final = 8.0  # for another process to let go of the index
 LISTING_TIMEOUT: Final = 30.0  # for git to name the files
 QUERY_CHARS: Final = 64 * KIB  # of a question, searched for words
 QUERY_TERMS: Final = 32
+SEARCHED_CHUNKS: Final = 15_000  # that hold words of a question; ranking 1,000 takes 1 ms
+COMMON_SHARE: Final = 0.2  # of all chunks: a word in more of them tells nothing apart
+SMALL_INDEX: Final = 1000  # chunks; in fewer, no word is too common
 PATH_WEIGHT: Final = 3.0  # of a word in a file's path, to one in its text
 TITLE_WEIGHT: Final = 2.0  # of a word in a heading or a definition
 NAMED_BOOST: Final = 1.5  # for files that were named with the question

@@ -132,16 +132,16 @@ def is_local(base_url: str) -> bool:
 
 
 def _new_client(*, is_plain: bool, is_near: bool) -> "httpx.AsyncClient":
-    httpx = _httpx()
+    library = _httpx()
     # A proxy knows the way to the world and not to this machine.
     options: dict[str, Any] = {"trust_env": not is_near}
     if is_plain:
         # To read the certificates takes 20 ms, and here nothing is encrypted.
         options["verify"] = _bare_context()
-    client: httpx.AsyncClient = httpx.AsyncClient(
+    client: httpx.AsyncClient = library.AsyncClient(
         # How long an agent may be silent, and how long it may take, is judged above.
-        timeout=httpx.Timeout(None, connect=presets.MODEL_CONNECT),
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+        timeout=library.Timeout(None, connect=presets.MODEL_CONNECT),
+        limits=library.Limits(max_connections=None, max_keepalive_connections=None),
         **options,
     )
     return client

@@ -47,7 +47,8 @@ def _known(instance: object, attribute: "Attribute[str]", value: str) -> None:
 class Turn:
     """One answer. Times in seconds.
 
-    ``{prompt}`` in ``text`` stands for what the user said last. ``delay`` passes
+    ``{prompt}`` in ``text`` stands for what the user said last, or for the part of it
+    that stands between the two texts of ``within``. ``delay`` passes
     before the first byte, ``interval`` between the ``pieces`` of a stream. A
     ``tool_call`` runs ``command`` with the shell tool that the request offers, and
     gives ``text`` once the request holds the result. ``status`` and ``message``
@@ -56,6 +57,7 @@ class Turn:
 
     do: str = field(default="ok", validator=_known)
     text: str = "pong"
+    within: tuple[str, str] | None = None
     delay: float = 0.0
     interval: float | None = None
     pieces: int = 3
@@ -79,6 +81,13 @@ class Turn:
             problem = f"a turn has no {', '.join(sorted(unknown))}"
             raise ValueError(problem)
         return cls(**table)
+
+    def answer_to(self, prompt: str) -> str:
+        """The text, with the prompt in it."""
+        if self.within is not None:
+            start, end = self.within
+            prompt = prompt.partition(start)[2].rpartition(end)[0]
+        return self.text.replace("{prompt}", prompt)
 
     @property
     def pause(self) -> float:

@@ -192,7 +192,7 @@ class _Scene:
         call = None
         if turn.do == "tool_call" and not asked.has_tool_result:
             call = shell_call(asked, turn, self.number)
-        text = turn.text.replace("{prompt}", asked.prompt)
+        text = turn.answer_to(asked.prompt)
         pieces = () if call or turn.do == "empty" else _cut(text, turn.pieces)
         return Reply(asked.model, self.number, pieces, turn, call, asked.wants_usage)
 
