@@ -118,7 +118,7 @@ def test_a_big_run_makes_a_page_that_opens() -> None:
 def test_secrets_are_masked_before_they_are_cut() -> None:
     """Also where a long answer is shortened."""
     secret = "-".join(["hunter2"] * 2)
-    output = "x" * 9_995 + secret + "y" * 30_000
+    output = "x" * 9_990 + secret + "y" * 30_000
     result = SpawnResult(success=True, output=output, stderr=secret)
 
     told = Told(mask=lambda text: text.replace(secret, "***"))
