@@ -257,7 +257,14 @@ class Attempt(Reported):
             timeout = timeout.between_turns()
         termination = self.policy.termination
         if termination.enabled and not self.silent_until_done:
-            self._health = health.Health(timeout, termination.stall, self._started_at)
+            self._health = health.Health(
+                timeout,
+                termination.stall,
+                self._started_at,
+                cpu_life=presets.CPU_LIFE_FRACTION
+                if self.structured is None
+                else presets.AGENT_CPU_LIFE_FRACTION,
+            )
         self._deadline = AttemptDeadline(timeout, self._started_at)
         return self._deadline
 

@@ -39,11 +39,15 @@ def first_look_after(policy: TimeoutPolicy, stall: EarlyDetectionConfig) -> floa
 
 
 class Health:
-    """The silence of one agent, judged by its policy. Times are monotonic seconds."""
+    """The silence of one agent, judged by its policy. Times are monotonic seconds.
+
+    ``cpu_life`` is the part of a core above which its family works.
+    """
 
     __slots__ = (
         "_cpu",
         "_cpu_at",
+        "_cpu_life",
         "_episode",
         "_heard",
         "_last_sign",
@@ -57,8 +61,14 @@ class Health:
     )
 
     def __init__(
-        self, policy: TimeoutPolicy, stall: EarlyDetectionConfig, started_at: float
+        self,
+        policy: TimeoutPolicy,
+        stall: EarlyDetectionConfig,
+        started_at: float,
+        *,
+        cpu_life: float = presets.CPU_LIFE_FRACTION,
     ) -> None:
+        self._cpu_life = cpu_life
         self._policy = policy
         self._stall = stall
         self._last_sign = self._episode = started_at
@@ -172,7 +182,7 @@ class Health:
         self._cpu, self._cpu_at = vitals() if vitals else None, now
         if self._cpu is None or before is None or now <= before_at:
             return False
-        return self._cpu - before >= presets.CPU_LIFE_FRACTION * (now - before_at)
+        return self._cpu - before >= self._cpu_life * (now - before_at)
 
     def _inactive(self, silent_for: float) -> Failure:
         text = "no output" if self._heard else "no first output"

@@ -67,6 +67,7 @@ GATE_LOOK: Final = 1.0  # how often other processes' notices are read
 SHORTEST_LOOK: Final = 0.01
 SILENCE_WARNING_FRACTION: Final = 0.5
 CPU_LIFE_FRACTION: Final = 0.05  # of a core since the last look: the family works
+AGENT_CPU_LIFE_FRACTION: Final = 0.15  # the same, of CLIs that idle at 6 % at times
 OWN_LAG: Final = 0.25  # a timer this late is our fault and is not charged to agents
 TIMEOUT_EXTENSION_FACTOR: Final = 1.5
 
@@ -126,7 +127,7 @@ SERVER_PROBE: Final = 0.1  # for a model server of this machine to show itself
 SERVER_PROBE_BYTES: Final = 256 * KIB
 MODEL_CONNECT: Final = 10.0
 MODEL_ANSWER_BYTES: Final = 16 * MIB  # longer is no answer but a broken server
-CREWS_COMPUTING: Final = 2  # at once; more share one interpreter and starve the loop
+CREWS_COMPUTING: Final = 4  # at once; more share one interpreter and starve the loop
 MODEL_ERROR_CHARS: Final = 500  # of what a server says of itself
 
 # --- journal ---------------------------------------------------------------

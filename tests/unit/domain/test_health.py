@@ -119,6 +119,20 @@ def test_work_of_the_family_is_life(rate: float, lives: bool) -> None:  # noqa: 
     assert isinstance(failure, Failure) is not lives
 
 
+@pytest.mark.parametrize(("rate", "lives"), [(0.3, True), (0.1, False)])
+def test_what_an_idle_family_uses_is_no_life(rate: float, lives: bool) -> None:  # noqa: FBT001
+    """Some tidy up while they wait for a backend that is gone."""
+    health = Health(policy(10.0, 10.0), NO_STALL, 0.0, cpu_life=0.15)
+    failure = None
+    for _ in range(8):
+        now = health.next_look
+        failure = silent(health, now, vitals=lambda now=now: now * rate)
+        if isinstance(failure, Failure):
+            break
+
+    assert isinstance(failure, Failure) is not lives
+
+
 def test_an_open_tool_call_is_life() -> None:
     """While a tool of the agent runs, its silence does not count."""
     health = Health(policy(10.0, 10.0), NO_STALL, 0.0)
