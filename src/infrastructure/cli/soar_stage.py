@@ -48,6 +48,7 @@ from muster.infrastructure.clock import SystemClock
 from muster.infrastructure.event_log import EventLog, event_name
 from muster.infrastructure.host import Fleet
 from muster.infrastructure.journal.run_journal import RunJournal
+from muster.infrastructure.knowledge.project_knowledge import ProjectKnowledge
 from muster.infrastructure.settings import Settings
 from muster.infrastructure.soar_document import SoarDocument
 
@@ -101,7 +102,12 @@ async def _go(errand: Errand) -> Returned:
             stub.on(lambda _: True, simulated_answers.behaviour())
         journal = errand.journal()
         stack.push_async_callback(journal.aclose)
-        return await _Stage(errand, fleet, journal, SystemClock()).run()
+        settings = errand.settings
+        knowledge = ProjectKnowledge(
+            settings.project, journal.home, redactor=journal.redactor
+        )
+        stack.push_async_callback(knowledge.aclose)
+        return await _Stage(errand, fleet, journal, knowledge, SystemClock()).run()
 
 
 @define(eq=False)
@@ -111,6 +117,7 @@ class _Stage:
     errand: Errand
     fleet: Fleet
     journal: RunJournal
+    knowledge: Knowledge
     clock: SystemClock
     board: SoarBoard = field(init=False)
     view: Any = field(init=False)
@@ -191,7 +198,7 @@ class _Stage:
         soar = Soar(
             self.fleet.context.for_run(journal, FanOut.to([self, log])),
             errand.asked.question,
-            knowledge_of(errand.settings),
+            self.knowledge,
             FileAnswers(journal.home, journal.redactor.redact_document),
             max_concurrent=self.at_once,
             agent_timeout=errand.timeout,
@@ -304,11 +311,6 @@ def code_of(report: SoarReport, *, is_dry: bool) -> ExitCode:
     if report.status is RunStatus.PARKED and "auth" in report.summary["by_cause"]:
         return ExitCode.PREFLIGHT
     return code
-
-
-def knowledge_of(settings: Settings) -> Knowledge | None:
-    """What the project can be asked."""
-    return None
 
 
 def _tool_of(assigned: Assignment, context: Any) -> Any:
