@@ -34,7 +34,7 @@ BAD = [
     (["run", "plan.md", "--sequential", "--max-concurrent", "3"], "--sequential"),
     (["run", "plan.md", "--output", "plan.md"], "--output"),
     (["run", "plan.md", "--tool", ""], "--tool"),
-    (["run", "plan.md", "--tick"], "Unknown option: --tick"),
+    (["run", "plan.md", "--tock"], "Unknown option: --tock"),
     (["run", "broken.toml"], "broken.toml:1"),
     (["run", "expects.toml"], "'a': the expected json_schema is no JSON schema"),
     (["spawn"], "no prompt is given"),
