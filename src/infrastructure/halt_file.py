@@ -36,8 +36,7 @@ class HaltFile:
         """Why operations are halted, or None. What can't be read is a halt, and says so."""
         try:
             return self._text()
-        except (FileNotFoundError, NotADirectoryError):
-            # Both say that there is no such file, and not that it can't be read.
+        except FileNotFoundError:
             return None
         except OSError as exc:
             return (

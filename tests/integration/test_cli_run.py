@@ -344,11 +344,23 @@ def test_muster_in_muster_has_a_depth(cli: Cli) -> None:
     cli.args("run", "p.json").run().status(2).says("MUSTER_DEPTH").is_civil()
 
 
-def test_a_run_that_can_t_be_recorded_does_not_start(cli: Cli) -> None:
+@pytest.mark.parametrize(
+    ("file", "code", "said"),
+    [
+        (".muster/runs", 1, "results can't be kept"),
+        # Whether somebody has halted can't be seen there, either: that comes first.
+        (".muster", 7, "halt"),
+    ],
+)
+def test_a_run_that_can_t_be_recorded_does_not_start(
+    cli: Cli, file: str, code: int, said: str
+) -> None:
     """Its results would be lost."""
-    cli.file("p.json", plan({"id": "a", "prompt": "touch started"})).file(".muster", "")
+    cli.file("p.json", plan({"id": "a", "prompt": "touch started"}))
+    (cli.folder / file).parent.mkdir(exist_ok=True)
+    cli.file(file, "")
 
-    cli.args("run", "p.json").run().status(1).says("results can't be kept").is_civil()
+    cli.args("run", "p.json").run().status(code).says(said).is_civil()
 
     assert not (cli.folder / "started").exists()
 
