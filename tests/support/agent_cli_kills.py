@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import json
 import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,9 +17,10 @@ from tests.support.cli import Cli, wait_until
 from tests.support.model_server import Served, served
 
 WAYS: Final = ("timeout", "cancel", "stop", "host killed")
-# In the background, in a session of its own, deaf to a hang-up, and in front.
+# In the background, in a session of its own, deaf to a hang-up, and in front. claude
+# refuses a command that begins with a sleep.
 ESCAPES: Final = (
-    "sleep {n} & (setsid sleep {n} &) ; nohup sleep {n} >/dev/null 2>&1 & "
+    "echo begun; sleep {n} & (setsid sleep {n} &) ; nohup sleep {n} >/dev/null 2>&1 & "
     "(setsid sh -c 'trap \"\" TERM HUP INT; sleep {n}; sleep {n}' &) ; "
     "echo on > {mark}; sleep {n}"
 )
@@ -94,7 +94,7 @@ class Killing:
         try:
             _until(mark, lambda: running.process.poll() is not None)
         finally:
-            running.send(signal.SIGKILL)
+            running.process.kill()
             running.process.wait()
         assert mark.exists(), running.heard()
 
