@@ -32,6 +32,7 @@ NAMES: Final = (
     "makespan",
     "scheduling",
     "journal",
+    "soar",
     "survivors",
     "kill_resume",
     "overload",

@@ -172,12 +172,23 @@ def missing_of(
         result = results.get(number)
         if result is not None and result.success:
             continue
-        failure = result.failure if result is not None else None
-        reason = "nobody has worked on it"
-        if failure is not None:
-            reason = f"{failure.cause.value}: {failure.message}"
+        reason = "nobody has worked on it" if result is None else _reason(result)
         found.append(Missing(number, subgoal.description, reason, subgoal.is_critical))
     return tuple(found)
+
+
+def _reason(result: SpawnResult) -> str:
+    """How it ended and, where that was only the end of it, what had gone wrong before."""
+    failure = result.failure
+    if failure is None:
+        return str(result.error)
+    before = dict.fromkeys(
+        each.failure.cause.value
+        for each in result.attempts
+        if each.failure and each.failure.cause is not failure.cause
+    )
+    after = f" (after {', '.join(before)})" if before else ""
+    return f"{failure.cause.value}: {failure.message}{after}"
 
 
 def tempered(

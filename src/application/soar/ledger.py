@@ -22,8 +22,8 @@ REPAIR: Final = "decompose-repair"
 RETRY: Final = "decompose-retry"
 # Before the subgoals stand the phases that make them, in the order of the run.
 BEFORE: Final = (
-    "sources",
     "assess",
+    "sources",
     "retrieve",
     "decompose",
     REPAIR,

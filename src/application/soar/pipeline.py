@@ -80,6 +80,7 @@ class Soar:
     model: Model = field(init=False)
     recorder: Recorder = field(init=False)
     _interruptions: int = field(init=False)
+    _key: str | None = field(default=None, init=False)
     _found: dict[str, Any] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -135,17 +136,12 @@ class Soar:
     # --- the phases ---------------------------------------------------------------
 
     async def _phases(self) -> None:
-        recorder = self.recorder
-        key = await recorder.key()
-        if self.uses_cache and not self.dry_run:
-            answer = await recorder.find(key)
-            if answer is not None:
-                self._found["answer"] = answer
-                with self.book.phase(Phase.RESPOND) as note:
-                    note.detail = f"the answer of run {answer.cached_from}"
-                return
         level = await self._assess()
         material = await self._retrieve()
+        if material is None:
+            with self.book.phase(Phase.RESPOND) as note:
+                note.detail = f"the answer of run {self._found['answer'].cached_from}"
+            return
         if level is Complexity.SIMPLE:
             if self.dry_run:
                 return
@@ -160,7 +156,7 @@ class Soar:
             answer = await self._synthesize()
         simulated = any(each.simulated for each in self.ledger.results.values())
         answer = self._found["answer"] = evolve(answer, simulated=simulated)
-        await self._record(key, answer)
+        await self._record(answer)
         with self.book.phase(Phase.RESPOND) as note:
             note.detail = f"confidence {answer.confidence:.2f}"
 
@@ -171,8 +167,16 @@ class Soar:
             note.detail = f"{found.level.value.lower()}, score {found.score:.2f}"
         return found.level
 
-    async def _retrieve(self) -> Material:
+    async def _retrieve(self) -> Material | None:
+        """The material; None where the answer is known already."""
         with self.book.phase(Phase.RETRIEVE) as note:
+            self._key = await self.recorder.key()
+            if self.uses_cache and not self.dry_run:
+                answer = await self.recorder.find(self._key)
+                if answer is not None:
+                    self._found["answer"] = answer
+                    note.detail = "nothing has changed since it was answered"
+                    return None
             assessment = self._found["assessment"]
             found = await retrieve(
                 self.ledger, self.knowledge, self.question, assessment, self.mask
@@ -255,12 +259,12 @@ class Soar:
             note.detail = f"{len(answer.claims)} claims"
         return answer
 
-    async def _record(self, key: str | None, answer: Answer) -> None:
+    async def _record(self, answer: Answer) -> None:
         subgoals = self._found.get("subgoals", ())
         clock = self.fleet.clock
         text = conversation(self.question, answer, subgoals, clock.utc(clock.epoch()))
         with self.book.phase(Phase.RECORD) as note:
-            note.detail = await self.recorder.record(key, answer, subgoals, text)
+            note.detail = await self.recorder.record(self._key, answer, subgoals, text)
 
     # --- the end --------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muster.domain.json_in_text import Misread
-from muster.domain.outcome import Failure, FailureCause, SpawnResult
+from muster.domain.outcome import Attempt, Failure, FailureCause, SpawnResult
 from muster.domain.subgoals import Subgoal
 from muster.domain.synthesis import (
     Answer,
@@ -98,8 +98,13 @@ def test_what_is_missing_and_why() -> None:
     subgoals = [Subgoal("a"), Subgoal("b", is_critical=True), Subgoal("c")]
 
     second, third = missing_of(subgoals, results)
+    late = Failure(FailureCause.DEADLINE, "too late")
+    tried = (Attempt(1, None, "t", 0.0, 1.0, failure=limited),)
+    results[2] = SpawnResult(success=False, failure=late, attempts=tried)
+    after, _ = missing_of(subgoals, results)
 
     assert str(second) == "critical subgoal 2 (b): rate_limit: 429"
+    assert after.reason == "deadline: too late (after rate_limit)"
     assert str(third) == "subgoal 3 (c): nobody has worked on it"
 
 
