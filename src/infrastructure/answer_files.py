@@ -96,7 +96,7 @@ def _read(path: Path) -> Mapping[str, Any] | None:
             document = json.loads(file.read(MAX_BYTES))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise JournalError(f"can't be read: {error}", str(path)) from error
     if not isinstance(document, dict):
         raise JournalError("is no JSON object", str(path))
