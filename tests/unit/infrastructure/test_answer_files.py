@@ -52,7 +52,7 @@ async def test_damage_is_told(tmp_path: Path, text: str) -> None:
     for kind in (ANSWERS, PATTERNS):
         (tmp_path / FOLDER / kind / "k.json").write_text(text)
 
-    with pytest.raises(JournalError, match="k[.]json"):
+    with pytest.raises(JournalError, match=r"k\.json"):
         await book.find("k")
     assert await book.patterns() == []
 
