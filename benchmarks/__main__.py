@@ -29,6 +29,7 @@ NAMES: Final = (
     "classification",
     "streams",
     "deliberation",
+    "crewai_council",
     "makespan",
     "scheduling",
     "journal",

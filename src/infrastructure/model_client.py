@@ -42,10 +42,14 @@ class Endpoint:
 
 @frozen
 class Listener:
-    """Who wants to know of an answer while it comes: its texts, signs of life, its cost."""
+    """Who wants to know of an answer while it comes: its texts, its cost, its model.
+
+    An empty text is a sign of life. ``served`` may be told the same model often.
+    """
 
     text: Callable[[str], None]
     usage: Callable[[Usage], None] = lambda _: None
+    served: Callable[[str], None] = lambda _: None
 
 
 @define(eq=False)
@@ -201,8 +205,11 @@ async def _read(
 
 
 def _hear(reading: Reading, event: str, listener: Listener) -> None:
+    text = take_event(reading, event)
+    if reading.model is not None:
+        listener.served(reading.model)
     # Also without a text: a model that thinks aloud elsewhere is alive.
-    listener.text(take_event(reading, event))
+    listener.text(text)
 
 
 async def _whole(response: "httpx.Response", listener: Listener) -> Completion:
@@ -211,7 +218,10 @@ async def _whole(response: "httpx.Response", listener: Listener) -> Completion:
     document = _json(body)
     if document is None:
         raise ModelError(garbled(body.decode("utf-8", "replace")))
-    listener.text(reading.take(document))
+    text = reading.take(document)
+    if reading.model is not None:
+        listener.served(reading.model)
+    listener.text(text)
     return _heard(reading, listener)
 
 

@@ -93,6 +93,11 @@ class Reading:
         return Completion(text, self._usage, self._model, self._reason == "length")
 
     @property
+    def model(self) -> str | None:
+        """Which model answers, by the server's account."""
+        return self._model
+
+    @property
     def usage(self) -> Usage | None:
         """What is known of the cost so far."""
         return self._usage
@@ -185,10 +190,11 @@ def _usage(value: Any) -> Usage | None:
         return None
     details = value.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
+    read, cached = _count(value.get("prompt_tokens")), _count(cached)
     return Usage(
-        input_tokens=_count(value.get("prompt_tokens")),
+        input_tokens=None if read is None else max(0, read - (cached or 0)),
         output_tokens=_count(value.get("completion_tokens")),
-        cached_tokens=_count(cached),
+        cached_tokens=cached,
     )
 
 

@@ -7,7 +7,13 @@ import pytest
 
 from muster.domain.agent_profile import AgentProfile
 from muster.domain.errors import AgentInvocationError
-from muster.domain.events import AgentEnded, AgentEvent, OutputReceived, UsageReported
+from muster.domain.events import (
+    AgentEnded,
+    AgentEvent,
+    ModelServed,
+    OutputReceived,
+    UsageReported,
+)
 from muster.domain.outcome import Failure, FailureCause, Usage
 from muster.domain.task import AgentOutput, AgentRequest
 from muster.domain.tool import ToolSpec
@@ -50,10 +56,11 @@ async def test_answers_with_usage(*, stream: bool) -> None:
     async with ModelServer(Script.of(turn)) as server:
         answer, events = await ask(server, tool={"options": {"stream": stream}})
 
-    usage = Usage(input_tokens=11, output_tokens=7, cached_tokens=4)
+    usage = Usage(input_tokens=7, output_tokens=7, cached_tokens=4)
     assert isinstance(answer, AgentOutput)
     assert (answer.content, answer.usage) == ("naïve 漢字", usage)
     assert UsageReported(usage) in events
+    assert events.count(ModelServed("m")) == 1
     said = [bytes(each.data) for each in events if isinstance(each, OutputReceived)]
     assert b"".join(said).decode() == "naïve 漢字"
     assert (len([each for each in said if each]) > 1) is stream

@@ -1,7 +1,7 @@
 """What is checked before anything starts: tools, agents, and consent to foreign commands."""
 
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from shlex import join
 from typing import ClassVar, Final
 
@@ -133,7 +133,10 @@ def command_line(spec: ToolSpec) -> str:
     """What will be run, as one would type it."""
     if spec.base_url:
         key = f", with the key in {spec.api_key_env}" if spec.api_key_env else ""
-        return one_line(f"sends prompts to {spec.base_url}{key}")
+        places = spec.options.get("tools")
+        loaded = [*places.values()] if isinstance(places, Mapping) else []
+        code = f", and loads {', '.join(map(str, loaded))}" if loaded else ""
+        return one_line(f"sends prompts to {spec.base_url}{key}{code}")
     words = " ".join(spec.command) if spec.shell else join(spec.command)
     shell = " (by /bin/sh)" if spec.shell else ""
     return one_line(words) + shell

@@ -22,6 +22,7 @@ CAUSES: Final[Mapping[str, FailureCause]] = {
     "ToolUsageError": _C.INFERENCE,
     "ToolExecutionFailedError": _C.CRASH,
     "OptionalDependencyError": _C.TOOL_NOT_FOUND,
+    "AuthError": _C.AUTH,
     "MCPAuthenticationError": _C.AUTH,
     "MCPConnectionError": _C.NETWORK,
     "DatabaseOperationError": _C.DISK_FULL,

@@ -2,8 +2,8 @@
 
 To import it takes seconds and changes the process: it reads a ``.env`` into the
 environment, replaces `warnings.warn`, and with telemetry it takes signal handlers.
-What can be put back is put back. Its event bus keeps a few threads of its own, as
-long as the process lives.
+What can be put back is put back, unless the host uses crewai, too. What remains is a
+key that it makes in the user's data folder, for logins that nobody asked for.
 """
 
 import os
@@ -112,11 +112,22 @@ def _unchanged() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+        _silence()
     finally:
         warnings.warn = warn
         for name in set(os.environ) - set(before) - set(QUIET):
             del os.environ[name]
         os.environ |= {name: old for name, old in before.items() if name not in QUIET}
+
+
+def _silence() -> None:
+    # crewai's listeners write to the terminal and to its makers. Both is off, and
+    # what is left of it costs threads and a fifth of a crew's time.
+    from crewai.events.event_bus import crewai_event_bus as bus  # noqa: PLC0415
+
+    for kind, handlers in dict(bus._sync_handlers).items():  # noqa: SLF001
+        for each in handlers:
+            bus.off(kind, each)
 
 
 class _Parts:

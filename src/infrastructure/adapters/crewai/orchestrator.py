@@ -33,6 +33,7 @@ from muster.infrastructure.model_client import Endpoint, Listener, ModelClient
 from muster.infrastructure.openai_wire import ModelError
 
 TOOLS: Final = "tools"
+_LAST_STEP: Final = 0.5
 
 
 class CrewAIOrchestrator:
@@ -243,6 +244,9 @@ class _CrewThread(threading.Thread):
             except asyncio.CancelledError:
                 # One is under way already, and it ends with us.
                 continue
+        if self._done.is_set():
+            # It has said so with its last breath: this takes microseconds.
+            self.join(_LAST_STEP)
 
     def _crew(self) -> Any:
         request = self._request

@@ -10,6 +10,7 @@ from muster.domain.errors import AgentInvocationError
 from muster.domain.events import (
     AgentEnded,
     AgentStarted,
+    ModelServed,
     OutputReceived,
     UsageReported,
 )
@@ -63,7 +64,9 @@ class OpenAICompatibleOrchestrator:
     async def _answer(self, run: "_Run") -> Completion:
         request = run.request
         endpoint = self._endpoint(request)
-        listener = Listener(run.hear, lambda usage: run.report(UsageReported(usage)))
+        listener = Listener(
+            run.hear, lambda usage: run.report(UsageReported(usage)), run.served
+        )
         model = request.model or (request.tool.model if request.tool else None)
         run.completion = await self._client.complete(
             endpoint, model, messages_of(request), listener
@@ -90,12 +93,18 @@ class _Run:
     said: bytearray = field(factory=bytearray, init=False)
     completion: Completion | None = field(default=None, init=False)
     closed: Failure | None = field(default=None, init=False)
+    _model: str | None = field(default=None, init=False)
     _ended: AgentEnded | None = field(default=None, init=False)
 
     def hear(self, text: str) -> None:
         data = text.encode("utf-8", "replace")
         self.said += data
         self.report(OutputReceived("stdout", data))
+
+    def served(self, model: str) -> None:
+        if model != self._model:
+            self._model = model
+            self.report(ModelServed(model))
 
     def ended(self) -> AgentEnded:
         if self._ended is None:

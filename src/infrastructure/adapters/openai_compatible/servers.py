@@ -18,6 +18,8 @@ from muster.domain.tool import ToolSpec
 from muster.infrastructure.model_client import is_local
 
 ADAPTER: Final = "openai_compatible"
+# Adapters whose tools are nothing without a base_url.
+ASKING: Final = (ADAPTER, "crewai")
 # In this order a server of this machine is looked for.
 KNOWN: Final = ("ollama", "llamacpp", "vllm", "openai")
 INSTALL: Final = "pip install 'muster[http]'"
@@ -38,14 +40,14 @@ class ModelServers:
 
     def checked(self, spec: ToolSpec) -> ToolSpec:
         """Raises `ConfigError` for what can't be asked over HTTP."""
-        if spec.adapter != ADAPTER:
+        if spec.adapter not in ASKING:
             return spec
         where = f"[tools.{spec.name}]"
         if not spec.base_url:
             problem = 'base_url is missing, as "http://127.0.0.1:11434/v1"'
             raise ConfigError(problem, where)
         if spec.command:
-            problem = f"command is for programs; adapter '{ADAPTER}' asks base_url"
+            problem = f"command is for programs; '{spec.adapter}' asks base_url"
             raise ConfigError(problem, where)
         if spec.options.get("stream") is False:
             # Its silence says nothing then, and must not be taken for a hang.
