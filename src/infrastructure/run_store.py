@@ -25,6 +25,7 @@ from muster.infrastructure.data_folder import make_home
 from muster.infrastructure.durable_file import (
     FOLDER_MODE,
     sync_folders,
+    write_again,
     write_durably,
 )
 from muster.infrastructure.masked_file import mask_file
@@ -183,6 +184,18 @@ class RunStore:
         for suffix in (".out", ".err"):
             mask_file(Path(prefix + suffix), self.redactor)
 
+    def keep_outputs(self, result: SpawnResult, output: str, stderr: str) -> None:
+        """Writes what the task said, masked, where people look for it. Raises OSError.
+
+        What outgrew memory is there as a whole.
+        """
+        if result.task_id is None:
+            return
+        prefix = self.output_path(result.task_id)
+        for path, text in ((prefix + ".out", output), (prefix + ".err", stderr)):
+            if text and not (result.output_path and Path(path).exists()):
+                write_again(path, text.encode("utf-8", "replace"))
+
     def _write(self, batch: list[_Waiting]) -> tuple[str, str] | None:
         if self._broken is None:
             try:
@@ -190,6 +203,8 @@ class RunStore:
                     self.mask_outputs(each.result)
                     document = self.redactor.redact_document(each.result.to_dict())
                     write_durably(self.result_path(each.result), _json(document))
+                    said = document["output"], document["stderr"]
+                    self.keep_outputs(each.result, *said)
                 sync_folders([self.folder / RESULTS])
             except (OSError, ValueError, TypeError, RecursionError) as exc:
                 # A failed fsync is never tried again: the kernel has dropped the pages.

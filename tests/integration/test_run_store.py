@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -84,6 +85,32 @@ def success(place, task_id=None, output="fine"):
     return SpawnResult(success=True, output=output, task_index=place, task_id=task_id)
 
 
+def texts(folder):
+    """What the files of a folder say."""
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+async def test_what_a_task_said_is_there_to_be_read(tmp_path):
+    """Masked; a second attempt's words replace the first's; what is whole stays."""
+    redactor = Redactor({"MY_TOKEN": "hunter2-hunter2"})
+    store = create(tmp_path / ".muster", redactor=redactor)
+    prefix = store.output_path("big")
+    Path(prefix + ".out").write_text("the whole of it")
+    failure = Failure(FailureCause.CRASH, "no")
+    first = SpawnResult(
+        success=False, failure=failure, task_id="a", output="long words", stderr="oh"
+    )
+    again = evolve(first, output="key hunter2-hunter2")
+    big = evolve(success(1, "big"), truncated=True, output_path=prefix + ".out")
+
+    for each in (first, again, big):
+        await store.record(each)
+    await store.aclose()
+
+    said = texts(store.folder / "output")
+    assert said == {"a.out": "key ***", "a.err": "oh", "big.out": "the whole of it"}
+
+
 async def test_a_run_on_disk(tmp_path):
     """Plan, results, summary come back as they were; nobody else can read them."""
     failure = Failure(FailureCause.AUTH, "log in")
@@ -99,6 +126,7 @@ async def test_a_run_on_disk(tmp_path):
     assert (run.summary, run.problems) == ({"total": 2}, ())
     assert run.plan.read_text() == "- [ ] 1. a"
     assert (store.folder / "results" / "T001.json").exists()
+    assert texts(store.folder / "output") == {"T001.out": "fine"}
     for path in [tmp_path / ".muster", *(tmp_path / ".muster").rglob("*")]:
         mode = stat.S_IMODE(path.stat().st_mode)
         if path.name != ".gitignore":

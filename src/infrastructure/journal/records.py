@@ -33,6 +33,8 @@ class Record:
     document: str
     data: bytes
     checksum: int
+    output: str
+    stderr: str
 
 
 def key_of(result: SpawnResult) -> str:
@@ -44,7 +46,8 @@ def record_of(result: SpawnResult, identity: str | None, redactor: Redactor) -> 
     """The result as it is written, secrets masked."""
     document = result.to_dict()
     document["identity"] = identity
-    text, data = _json(masked(document, redactor))
+    shown = masked(document, redactor)
+    text, data = _json(shown)
     key = key_of(result)
     cause = result.failure.cause.value if result.failure else None
     return Record(
@@ -56,6 +59,8 @@ def record_of(result: SpawnResult, identity: str | None, redactor: Redactor) -> 
         text,
         data,
         checksum(key, identity, cause, data),
+        shown["output"],
+        shown["stderr"],
     )
 
 

@@ -315,6 +315,7 @@ class RunJournal:
         try:
             self.store.mask_outputs(result)
             write_whole(self._name_of(result), record.data + b"\n")
+            self.store.keep_outputs(result, record.output, record.stderr)
         except OSError as exc:
             # The journal has it. The file can be made again when there is room.
             self._unwritten[record.task_id] = result
