@@ -127,12 +127,13 @@ SERVER_PROBE: Final = 0.1  # for a model server of this machine to show itself
 SERVER_PROBE_BYTES: Final = 256 * KIB
 MODEL_CONNECT: Final = 10.0
 MODEL_ANSWER_BYTES: Final = 16 * MIB  # longer is no answer but a broken server
-CREWS_COMPUTING: Final = 4  # at once; more share one interpreter and starve the loop
+CREWS_COMPUTING: Final = 1  # at a time; two in one interpreter cost each other half
 MODEL_ERROR_CHARS: Final = 500  # of what a server says of itself
 
 # --- journal ---------------------------------------------------------------
 JOURNAL_BUSY: Final = 8.0  # for another process to let go of the journal
 JOURNAL_CHECKED_BYTES: Final = 32 * MIB  # a bigger one is checked as it is read
+PLAN_INDEXED: Final = 2_000  # tasks; a smaller plan is read anew in no time
 HOST_DEATHS: Final = 3  # in a row with the same task running: it is not run again
 
 # --- councils --------------------------------------------------------------
@@ -197,7 +198,8 @@ CHUNK_LINES: Final = 50
 CHUNK_CHARS: Final = 3 * KIB
 CHUNK_LEAST: Final = 15  # lines; a smaller section stays with its neighbour
 CHUNK_OVERLAP: Final = 4  # lines repeated where a section is cut
-INDEX_SLICE: Final = 0.2  # of work in the index's thread and of one transaction
+INDEX_SLICE: Final = 1.0  # of work in the index's thread and of one transaction
+INDEX_CACHE: Final = 32 * MIB
 INDEX_FRESH: Final = 2.0  # before files are looked at again by the same process
 INDEX_BUSY: Final = 8.0  # for another process to let go of the index
 LISTING_TIMEOUT: Final = 30.0  # for git to name the files
