@@ -5,6 +5,7 @@ from typing import Final, Self
 from attrs import define, field
 
 from muster.application.soar.ledger import BEFORE, place_of
+from muster.domain.fleet_events import AttemptStarted, FleetEvent
 from muster.domain.soar_events import (
     Phase,
     PhaseBegan,
@@ -32,6 +33,7 @@ class SoarBoard(Board):
     """A board whose rows are phases and subgoals, in the order of the work."""
 
     _phase_of: dict[int, Phase] = field(factory=dict, init=False)
+    _names: dict[int, str] = field(factory=dict, init=False)
 
     @classmethod
     def empty(cls, at_once: int, now: float) -> Self:
@@ -56,6 +58,16 @@ class SoarBoard(Board):
         elif isinstance(event, SubgoalsRouted):
             self._insert(event)
 
+    def take(self, event: FleetEvent, now: float) -> None:
+        """See `Board`; who was made up for a subgoal keeps the name it was given."""
+        Board.take(self, event, now)
+        if isinstance(event, AttemptStarted) and event.task_index in self._names:
+            self.rows[event.task_index].agent = self._names[event.task_index]
+
+    def seconds_left(self, now: float) -> float | None:
+        """None: what a phase took says nothing of the next one."""
+        return None
+
     def _insert(self, event: SubgoalsRouted) -> None:
         ordered: dict[int, Row] = {}
         for phase in Phase:
@@ -64,6 +76,7 @@ class SoarBoard(Board):
                 continue
             for number, name, text in event.subgoals:
                 index = len(BEFORE) - 1 + number
+                self._names[index] = name
                 ordered[index] = Row(index, f"  s{number}", name, text)
         self.rows = ordered
 
