@@ -42,7 +42,7 @@ each-python:
 unit: setup
 	$(BIN)/pytest -q tests/unit -n $(JOBS)
 
-bench: setup
+bench: setup agent-clis
 	$(BIN)/python -m benchmarks
 
 clean:

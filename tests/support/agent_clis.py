@@ -26,14 +26,17 @@ MODELS: Final = {
 }
 
 
+def missing() -> str:
+    """Which of them are not installed, and what to do; "" where all are here."""
+    absent = [name for name in (*NAMES, "node") if not (FOLDER / "bin" / name).exists()]
+    names = ", ".join(absent)
+    return f"not installed: {names}; run `make agent-clis`" if absent else ""
+
+
 def require() -> None:
     """Fails the test where the CLIs are not installed: a skip would hide that."""
-    missing = [
-        name for name in (*NAMES, "node") if not (FOLDER / "bin" / name).exists()
-    ]
-    if missing:
-        names = ", ".join(missing)
-        pytest.fail(f"not installed: {names}; run `make agent-clis`", pytrace=False)
+    if problem := missing():
+        pytest.fail(problem, pytrace=False)
 
 
 @define
