@@ -35,6 +35,7 @@ NAMES: Final = (
     "journal",
     "soar",
     "survivors",
+    "agent_clis",
     "kill_resume",
     "overload",
 )

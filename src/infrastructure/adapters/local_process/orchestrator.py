@@ -7,7 +7,7 @@ from muster.application.ports.agent_orchestrator import Capabilities, Report
 from muster.domain import presets
 from muster.domain.errors import AgentInvocationError
 from muster.domain.events import AgentEnded
-from muster.domain.outcome import Failure, FailureCause
+from muster.domain.outcome import Failure, FailureCause, Usage
 from muster.domain.program_end import judge_program
 from muster.domain.stream_outcome import judge_stream
 from muster.domain.task import AgentOutput, AgentRequest
@@ -76,7 +76,13 @@ class LocalProcessOrchestrator:
             grace=request.grace,
         )
         if request.tool is not None:
-            run.parser = parser_for(request.tool.output, run.read, epoch=self._epoch)
+            begins = request.session_id is None
+            run.parser = parser_for(
+                request.tool.output,
+                run.read,
+                epoch=self._epoch,
+                before=Usage() if begins else request.session_usage,
+            )
         started_at = asyncio.get_running_loop().time()
         try:
             # Before anything is opened: a thousand that wait hold no pipes, and no

@@ -160,5 +160,6 @@ _RULES: Mapping[str, _Rule] = {
     "base_url": _TEXT,
     "model": _TEXT,
     "api_key_env": _TEXT,
+    "provider": _TEXT,
     "options": (lambda value: isinstance(value, Mapping), "a table"),
 }

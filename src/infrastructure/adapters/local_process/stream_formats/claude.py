@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
+from attrs import evolve
+
 from muster.domain.outcome import Usage
 from muster.domain.structured_error import ErrorFields
 from muster.infrastructure.adapters.local_process.stream_formats.fields import (
@@ -26,6 +28,7 @@ _SYNTHETIC: Final = "<synthetic>"  # what claude says itself, in an answer's pla
 # "api_error" as the reason of an end only says that there is an error elsewhere.
 _SAY_NOTHING: Final = frozenset(("success", "unknown", "api_error", "completed"))
 _MILLISECONDS: Final = 1000.0
+_OPEN_MESSAGES: Final = 16
 _NO_LOGIN_TO_RENEW: Final = frozenset(("", "none", "oauth"))
 _WAITING: Final = frozenset(("allowed", "allowed_warning"))
 
@@ -61,6 +64,7 @@ class ClaudeStream(StreamParser):
         super().__init__(report, **options)
         self._shown = ""  # the message whose deltas are being told
         self._used: dict[str, Usage] = {}
+        self._over = Usage()  # what older messages used
 
     # --- the conversation ----------------------------------------------------------------
 
@@ -124,22 +128,40 @@ class ClaudeStream(StreamParser):
                 self.new_message()
         elif kind == "content_block_delta":
             self.delta(text_at(event, "delta", "text"))
+        elif kind == "message_delta":
+            self._correct(event)
         self.progress()
         return None
+
+    def _correct(self, event: Mapping[str, Any]) -> None:
+        # The message itself counts what was written when it began.
+        written = count_at(event, "usage", "output_tokens")
+        used = self._used.get(self._shown)
+        if used is not None and written is not None:
+            self._used[self._shown] = evolve(used, output_tokens=written)
+            self._tell_used()
 
     def _progress(self, record: Record) -> None:
         self.progress()
 
     def _add_usage(self, message: Mapping[str, Any]) -> None:
-        used = _usage(mapping_at(message, "usage"))
+        used = self.counted(mapping_at(message, "usage"))
         self._used[text_at(message, "id")] = used
-        if len(self._used) > 1:
-            total, *more = self._used.values()
-            for each in more:
-                total = total + each
-            # One sum and the newest: what a message used may still be corrected.
-            used = total
-        self.usage(used)
+        if len(self._used) > _OPEN_MESSAGES:
+            oldest = self._used.pop(next(iter(self._used)))
+            self._over += oldest
+        self._tell_used()
+
+    def _tell_used(self) -> None:
+        # By message: what one used may still be corrected.
+        total = self._over
+        for each in self._used.values():
+            total += each
+        self.usage(total)
+
+    def counted(self, used: Mapping[str, Any]) -> Usage:
+        """The tokens of a table of counts."""
+        return _usage(used)
 
     # --- trouble -----------------------------------------------------------------------------
 
@@ -196,17 +218,11 @@ class ClaudeStream(StreamParser):
             self.denied(f"{name}: {asked}".strip(": "))
 
     def _total(self, record: Record) -> None:
-        used = _usage(mapping_at(record, "usage"))
-        cost = number_at(record, "total_cost_usd")
-        self.usage(
-            Usage(
-                used.input_tokens,
-                used.output_tokens,
-                used.cached_tokens,
-                # An attempt without any answer "costs" 0 by its own account.
-                cost,
-            )
-        )
+        used = self.counted(mapping_at(record, "usage"))
+        # Its tokens are those of this run; its sum is that of the whole session.
+        # An attempt without any answer "costs" 0 by its own account.
+        total = Usage(cost_usd=number_at(record, "total_cost_usd"))
+        self.usage(evolve(used, cost_usd=self.since(total).cost_usd))
         for name in mapping_at(record, "modelUsage"):
             if isinstance(name, str):
                 self.model(name)
@@ -245,4 +261,5 @@ def _usage(used: Mapping[str, Any]) -> Usage:
         input_tokens=None if fresh is None else fresh + written,
         output_tokens=count_at(used, "output_tokens"),
         cached_tokens=count_at(used, "cache_read_input_tokens"),
+        cache_write_tokens=count_at(used, "cache_creation_input_tokens"),
     )

@@ -9,6 +9,7 @@ from muster.infrastructure.adapters.local_process.stream_formats.fields import (
     clean,
     count_at,
     error_fields,
+    fresh,
     mapping_at,
     text_at,
 )
@@ -73,13 +74,15 @@ class CodexStream(StreamParser):
 
     def _completed(self, record: Record) -> None:
         used = mapping_at(record, "usage")
-        self.usage(
-            Usage(
-                input_tokens=count_at(used, "input_tokens"),
-                output_tokens=count_at(used, "output_tokens"),
-                cached_tokens=count_at(used, "cached_input_tokens"),
-            )
+        cached = count_at(used, "cached_input_tokens")
+        whole = Usage(
+            input_tokens=fresh(count_at(used, "input_tokens"), cached),
+            output_tokens=count_at(used, "output_tokens"),
+            cached_tokens=cached,
+            cache_write_tokens=count_at(used, "cache_write_input_tokens"),
         )
+        # It counts the whole thread each time.
+        self.usage(self.since(whole))
         self.ended(success=True)
 
     def _turn_failed(self, record: Record) -> None:

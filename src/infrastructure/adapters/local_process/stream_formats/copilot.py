@@ -9,6 +9,7 @@ from muster.infrastructure.adapters.local_process.stream_formats.fields import (
     at,
     count_at,
     error_fields,
+    fresh,
     mapping_at,
     number_at,
     text_at,
@@ -106,10 +107,12 @@ class CopilotStream(StreamParser):
     def _usage_of_call(self, record: Record) -> None:
         data = mapping_at(record, "data")
         self.model(text_at(data, "model"))
+        cached = count_at(data, "cacheReadTokens")
         self._sum += Usage(
-            input_tokens=count_at(data, "inputTokens"),
+            input_tokens=fresh(count_at(data, "inputTokens"), cached),
             output_tokens=count_at(data, "outputTokens"),
-            cached_tokens=count_at(data, "cacheReadTokens"),
+            cached_tokens=cached,
+            cache_write_tokens=count_at(data, "cacheWriteTokens"),
         )
         self.usage(self._sum)
 

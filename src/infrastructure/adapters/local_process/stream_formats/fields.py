@@ -62,6 +62,11 @@ def count_at(record: Any, *path: str | int) -> int | None:
     return None if number is None or number < 0 else int(number)
 
 
+def fresh(read: int | None, cached: int | None) -> int | None:
+    """What was not read from a cache, where ``read`` counts both."""
+    return None if read is None else max(0, read - (cached or 0))
+
+
 def mapping_at(record: Any, *path: str | int) -> Mapping[str, Any]:
     """The table there, or an empty one."""
     value = at(record, *path)

@@ -15,6 +15,7 @@ from muster.infrastructure.adapters.local_process.stream_formats.fields import (
     at,
     count_at,
     error_fields,
+    fresh,
     mapping_at,
     text_at,
 )
@@ -111,11 +112,12 @@ class GeminiStream(StreamParser):
         for name in mapping_at(stats, "models"):
             self.model(name)
         # A run that broke off counts nothing, though it was charged.
-        if count_at(stats, "total_tokens"):
-            self.usage(
-                Usage(
-                    input_tokens=count_at(stats, "input_tokens"),
-                    output_tokens=count_at(stats, "output_tokens"),
-                    cached_tokens=count_at(stats, "cached"),
-                )
-            )
+        total = count_at(stats, "total_tokens")
+        if not total:
+            return
+        read, cached = count_at(stats, "input_tokens"), count_at(stats, "cached")
+        written = count_at(stats, "output_tokens")
+        if written is not None and read is not None:
+            # Its thoughts, which cost as much, are counted in the total alone.
+            written = max(written, total - read)
+        self.usage(Usage(fresh(read, cached), written, cached))

@@ -138,14 +138,20 @@ class OpencodeStream(StreamParser):
 
     def _add(self, part: Mapping[str, Any]) -> None:
         tokens = mapping_at(part, "tokens")
-        fresh = count_at(tokens, "input")
-        written = count_at(tokens, "cache", "write") or 0
+        new, kept = count_at(tokens, "input"), count_at(tokens, "cache", "write")
+        cached, said = count_at(tokens, "cache", "read"), count_at(tokens, "output")
+        read = None if new is None else new + (kept or 0)
+        total = count_at(tokens, "total")
+        if None not in (total, read, said):
+            # Whether thoughts are among the output depends on the version.
+            said = max(said or 0, (total or 0) - (read or 0) - (cached or 0))
         self._sum += Usage(
-            input_tokens=None if fresh is None else fresh + written,
-            output_tokens=count_at(tokens, "output"),
-            cached_tokens=count_at(tokens, "cache", "read"),
+            input_tokens=read,
+            output_tokens=said,
+            cached_tokens=cached,
             # 0 is said of models whose price opencode doesn't know.
             cost_usd=number_at(part, "cost") or None,
+            cache_write_tokens=kept,
         )
         self.usage(self._sum)
 

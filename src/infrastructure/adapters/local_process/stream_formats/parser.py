@@ -7,7 +7,7 @@ takes which kind of record, and tells what it reads by the verbs below: `delta`,
 
 import re
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeVar
 
 from attrs import evolve
 
@@ -37,6 +37,7 @@ from muster.infrastructure.adapters.local_process.stream_formats.record_lines im
 Report = Callable[[AgentEvent], None]
 _LIMITED: Final = frozenset((FailureCause.QUOTA, FailureCause.RATE_LIMIT))
 _SESSION: Final = re.compile(r"\w[\w.:@+-]{0,199}")
+_NOTHING_YET: Final = Usage()
 _KEPT_NAMES: Final = 8
 _KEPT_DENIALS: Final = 20
 
@@ -46,7 +47,7 @@ class StreamParser:
 
     ``feed`` takes bytes cut anywhere; `finish` gives the outcome and may be asked at
     any time after the last of them. ``epoch`` tells the time, by which "resets in 2h"
-    becomes a moment.
+    becomes a moment. ``before`` is what was used in a session that is continued.
     """
 
     kinds: ClassVar[Mapping[str, str]] = {}
@@ -61,10 +62,12 @@ class StreamParser:
         *,
         epoch: Callable[[], float] | None = None,
         limit: int = presets.MAX_RECORD_BYTES,
+        before: Usage | None = _NOTHING_YET,
     ) -> None:
         self._report = report
         self._epoch = epoch
         self._limit = limit
+        self._before = before
         self._lines = RecordLines(limit)
         self._events: list[AgentEvent] = []
         self._answer: list[str] = []
@@ -223,6 +226,22 @@ class StreamParser:
             self._usage = usage
             self._tell(UsageReported(usage))
 
+    def since(self, whole: Usage) -> Usage:
+        """Of a sum over the whole session, what came to it in this run.
+
+        Whatever the session used before that nobody knows is not told as this run's.
+        """
+        before = self._before
+        if before is None:
+            return Usage()
+        return Usage(
+            _less(whole.input_tokens, before.input_tokens),
+            _less(whole.output_tokens, before.output_tokens),
+            _less(whole.cached_tokens, before.cached_tokens),
+            _less(whole.cost_usd, before.cost_usd),
+            _less(whole.cache_write_tokens, before.cache_write_tokens),
+        )
+
     def denied(self, what: str, *, waits: bool = False, stops: bool = False) -> None:
         """It may not do ``what``. ``waits`` for an answer, or ``stops`` for good."""
         if what not in self._denied and len(self._denied) < _KEPT_DENIALS:
@@ -323,3 +342,10 @@ class StreamParser:
             self._is_cut = True
         else:
             self._answer.append(text)
+
+
+_Number = TypeVar("_Number", int, float)
+
+
+def _less(whole: _Number | None, part: _Number | None) -> _Number | None:
+    return whole if whole is None or part is None else max(whole - part, whole * 0)
