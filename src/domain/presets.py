@@ -206,6 +206,7 @@ LISTING_TIMEOUT: Final = 30.0  # for git to name the files
 QUERY_CHARS: Final = 64 * KIB  # of a question, searched for words
 QUERY_TERMS: Final = 32
 SEARCHED_CHUNKS: Final = 15_000  # that hold words of a question; ranking 1,000 takes 1 ms
+RANKED_CHUNKS: Final = 500  # of them, for no file to fill an answer alone
 COMMON_SHARE: Final = 0.2  # of all chunks: a word in more of them tells nothing apart
 SMALL_INDEX: Final = 1000  # chunks; in fewer, no word is too common
 PATH_WEIGHT: Final = 3.0  # of a word in a file's path, to one in its text

@@ -5,18 +5,17 @@ are the text.
 """
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from io import StringIO
 from itertools import accumulate
-from pathlib import PurePath
 from typing import Final
 
 from attrs import frozen
 
 from muster.domain import presets
 
-_PROSE: Final = frozenset((".md", ".markdown", ".mdx", ".rst", ".txt", ".adoc"))
+_PROSE: Final = (".md", ".markdown", ".mdx", ".rst", ".txt", ".adoc")
 _FENCE: Final = ("```", "~~~")
 _HEADING: Final = re.compile(
     r"^(?:#{1,6}[ \t].*|={1,6}[ \t].*|(?:```|~~~).*|[^\s#>|*+-].{0,119}\n(?=[=~^-]{3,}[ \t]*$))",
@@ -52,52 +51,72 @@ class Piece:
 
 
 @frozen
-class _Sections:
-    starts: Sequence[int]  # lines at which a heading or a definition begins
+class _Cuts:
+    """A text with the places at which its lines and its sections begin."""
+
+    text: str
+    offsets: Sequence[int]  # of lines; the last one is the end of the text
+    sections: Sequence[int]  # lines at which a heading or a definition begins
     titles: Sequence[str]
 
+    def lines(self, start: int, end: int) -> str:
+        return self.text[self.offsets[start] : self.offsets[end]]
+
+    def is_blank(self, line: int) -> bool:
+        start, end = self.offsets[line], self.offsets[line + 1]
+        return end - start == 1 or self.text[start:end].isspace()
+
+    def begins_section(self, line: int) -> bool:
+        place = bisect_left(self.sections, line)
+        return self.sections[place : place + 1] == [line]
+
     def title(self, start: int, end: int) -> str:
-        first = bisect_left(self.starts, start)
-        last = bisect_left(self.starts, end)
+        first = bisect_left(self.sections, start)
+        last = bisect_left(self.sections, end)
         # The one that is going on, unless another begins with the first line.
-        begins = first < last and self.starts[first] == start
-        return " ".join(self.titles[max(0, first if begins else first - 1) : last])
+        goes_on = not self.begins_section(start)
+        return " ".join(self.titles[max(0, first - goes_on) : last])
+
+    def end(self, at: int) -> int:
+        """Where the piece ends that begins at that line."""
+        room = self.offsets[at] + presets.CHUNK_CHARS
+        last = min(bisect_right(self.offsets, room) - 1, at + presets.CHUNK_LINES)
+        least = at + presets.CHUNK_LEAST
+        place = bisect_left(self.sections, least)
+        if place < len(self.sections) and self.sections[place] <= last:
+            return self.sections[place]
+        if last >= len(self.offsets) - 1:
+            return len(self.offsets) - 1
+        for line in range(last, least - 1, -1):
+            if self.is_blank(line - 1):
+                return line
+        return max(last, at + 1)
+
+    def back(self, at: int) -> int:
+        """From where lines are repeated before that one: a few, none of them long."""
+        if self.begins_section(at):
+            return at
+        back = max(0, at - presets.CHUNK_OVERLAP)
+        while self.offsets[at] - self.offsets[back] > presets.CHUNK_CHARS // 8:
+            back += 1
+        return back
 
 
 def pieces(text: str, name: str = "") -> Iterator[Piece]:
     """The chunks of a file of that ``name`` in order; none of an empty text."""
-    lines = list(StringIO(text))
-    known = _sections(text, lines, PurePath(name).suffix.lower() in _PROSE)
-    sections = frozenset(known.starts)
-    at = 0
-    while at < len(lines):
-        end = _end(lines, at, sections)
-        title = known.title(at, end)
-        if len(lines[at]) > presets.CHUNK_CHARS:
-            yield from _slices(lines[at], at + 1, title)
+    cuts = _cuts(text, is_prose=name.lower().endswith(_PROSE))
+    at, count = 0, len(cuts.offsets) - 1
+    while at < count:
+        end = cuts.end(at)
+        title = cuts.title(at, end)
+        body = cuts.lines(at, end)
+        if len(body) > presets.CHUNK_CHARS:
+            yield from _slices(body, at + 1, title)
         else:
-            back = at if at in sections else _back(lines, at)
-            repeated = "".join(lines[back:at])
-            body = "".join(lines[at:end])
+            back = cuts.back(at)
+            repeated = cuts.lines(back, at)
             yield Piece(repeated + body, back + 1, end, len(repeated), title)
         at = end
-
-
-def _end(lines: Sequence[str], at: int, sections: frozenset[int]) -> int:
-    """Where the piece ends that begins at that line."""
-    size = len(lines[at])
-    blank = None
-    for end in range(at + 1, min(len(lines), at + presets.CHUNK_LINES) + 1):
-        if end == len(lines):
-            return end
-        if end - at >= presets.CHUNK_LEAST:
-            if end in sections:
-                return end
-            blank = blank if lines[end - 1].strip() else end
-        size += len(lines[end])
-        if size > presets.CHUNK_CHARS:
-            break
-    return blank or end
 
 
 def _slices(line: str, number: int, title: str) -> Iterator[Piece]:
@@ -106,25 +125,16 @@ def _slices(line: str, number: int, title: str) -> Iterator[Piece]:
         yield Piece(part, number, number, 0, title)
 
 
-def _back(lines: Sequence[str], at: int) -> int:
-    """From where lines are repeated: a few, none of them long."""
-    back, room = at, presets.CHUNK_CHARS // 8
-    while back > max(0, at - presets.CHUNK_OVERLAP) and room >= len(lines[back - 1]):
-        back -= 1
-        room -= len(lines[back])
-    return back
-
-
-def _sections(text: str, lines: Sequence[str], is_prose: bool) -> _Sections:  # noqa: FBT001
-    found = _headings(text) if is_prose else _definitions(text)
-    starts = list(accumulate(map(len, lines), initial=0))
-    sections: dict[int, str] = {}
-    for offset, title in found:
-        line = bisect_left(starts, offset)
-        while not is_prose and line and lines[line - 1].startswith(_ATTACHED):
+def _cuts(text: str, *, is_prose: bool) -> _Cuts:
+    offsets = list(accumulate(map(len, StringIO(text)), initial=0))
+    found: dict[int, str] = {}
+    for offset, title in _headings(text) if is_prose else _definitions(text):
+        line = bisect_left(offsets, offset)
+        while not is_prose and line and text.startswith(_ATTACHED, offsets[line - 1]):
             line -= 1
-        sections[line] = f"{sections.get(line, '')} {title}".strip()
-    return _Sections(sorted(sections), [sections[line] for line in sorted(sections)])
+        found[line] = f"{found.get(line, '')} {title}".strip()
+    sections = sorted(found)
+    return _Cuts(text, offsets, sections, [found[line] for line in sections])
 
 
 def _headings(text: str) -> Iterator[tuple[int, str]]:

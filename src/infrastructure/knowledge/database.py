@@ -145,6 +145,7 @@ def _version(connection: sqlite3.Connection) -> int:
 def _ready(connection: sqlite3.Connection) -> sqlite3.Connection:
     if _version(connection) != VERSION:
         connection.executescript(_TABLES)
+    connection.execute(f"PRAGMA cache_size = -{presets.INDEX_CACHE // 1024}")
     # Of this connection alone: which files were named with the question.
     connection.execute("CREATE TEMP TABLE asked (path BLOB PRIMARY KEY)")
     return connection

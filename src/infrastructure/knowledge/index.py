@@ -30,14 +30,19 @@ _KNOWN: Final = "SELECT path, size, modified, changed, looked, digest, left_out,
 _HOLDING: Final = (
     "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
 )
+# Ranked before anything is joined: of each chunk that holds a word, only words are read.
 _SEARCH: Final = """
-SELECT chunk, files.path, start, end,
-    -bm25(words, ?, ?, 1.0)
-    * iif(asked.path IS NULL, 1.0, ?) AS score
+SELECT chunk, path, start, end, score FROM (
+    SELECT rowid AS chunk, -bm25(words, ?, ?, 1.0) AS score FROM words
+    WHERE words MATCH ? ORDER BY score DESC, rowid LIMIT ?
+) JOIN chunks USING (chunk) JOIN files USING (file) WHERE NOT is_named
+"""
+_SEARCH_NAMED: Final = """
+SELECT chunk, files.path, start, end, -bm25(words, ?, ?, 1.0) * ? AS score
 FROM words JOIN chunks ON chunk = words.rowid JOIN files USING (file)
-LEFT JOIN asked USING (path)
-WHERE words MATCH ? AND NOT (is_named AND asked.path IS NULL)
-ORDER BY score DESC, files.path, start LIMIT ?
+WHERE words MATCH ? AND words.rowid IN (
+    SELECT chunk FROM asked JOIN files USING (path) JOIN chunks USING (file)
+) ORDER BY score DESC, chunk LIMIT ?
 """
 _FIRST: Final = """
 SELECT chunk, path, start, end, 0.0 FROM chunks JOIN files USING (file)
@@ -102,11 +107,12 @@ class Index:
         self.remove(source.path)
         file = self.connection.execute(_FILE, astuple(source)).lastrowid
         name = _shown(source.path)
+        told = _told(name)
         for piece in pieces(text, name):
             row = (file, piece.start, piece.end, piece.title, piece.text)
             chunk = self.connection.execute(_CHUNK, row).lastrowid
-            words = _words(name, piece.title, piece.text)
-            self.connection.execute(_WORDS, (chunk, *words))
+            words = (chunk, told, _told(piece.title), _told(piece.text))
+            self.connection.execute(_WORDS, words)
 
     def remove(self, path: bytes) -> None:
         """Forgets a file; one that is unknown changes nothing."""
@@ -117,8 +123,8 @@ class Index:
         query = "SELECT chunk, title, body FROM chunks WHERE file = ?"
         # FTS5 has no copy of what it indexed: it must be told the very same words.
         for chunk, title, body in self.connection.execute(query, found).fetchall():
-            words = _words(_shown(path), title, body)
-            self.connection.execute(_FORGET, (chunk, *words))
+            words = (chunk, _told(_shown(path)), _told(title), _told(body))
+            self.connection.execute(_FORGET, words)
         self.connection.execute("DELETE FROM chunks WHERE file = ?", found)
         self.connection.execute("DELETE FROM files WHERE file = ?", found)
 
@@ -128,7 +134,7 @@ class Index:
         """The best chunks of the project and of the ``named`` files, best first."""
         self._ask_for(named)
         words = self._telling(terms(query))
-        hits = self._hits(words, 4 * limit) if words else []
+        hits = self._hits(words, named=bool(named)) if words else []
         firsts = self._firsts(named, hits, limit) if named else []
         chosen = _spread(hits, limit - len(firsts), max(2, limit // 3)) + firsts
         return [self._chunk(hit) for hit in chosen]
@@ -158,11 +164,17 @@ class Index:
             told.append(word)
         return told
 
-    def _hits(self, words: Iterable[str], limit: int) -> list[Hit]:
+    def _hits(self, words: Iterable[str], *, named: bool) -> list[Hit]:
         sought = " OR ".join(f'"{word}"' for word in words)
-        weights = presets.PATH_WEIGHT, presets.TITLE_WEIGHT, presets.NAMED_BOOST
-        rows = self.connection.execute(_SEARCH, (*weights, sought, limit))
-        return [Hit(*row) for row in rows]
+        weights = presets.PATH_WEIGHT, presets.TITLE_WEIGHT
+        most = presets.RANKED_CHUNKS
+        rows = self.connection.execute(_SEARCH, (*weights, sought, most)).fetchall()
+        if named:
+            values = (*weights, presets.NAMED_BOOST, sought, most)
+            # Last, so that these scores hold for what is found by both.
+            rows += self.connection.execute(_SEARCH_NAMED, values).fetchall()
+        found = {row[0]: Hit(*row) for row in rows}
+        return sorted(found.values(), key=_order)
 
     def _firsts(
         self, named: Sequence[bytes], hits: Sequence[Hit], limit: int
@@ -193,16 +205,16 @@ def _spread(hits: Sequence[Hit], limit: int, most: int) -> list[Hit]:
         counts[hit.path] = counts.get(hit.path, 0) + 1
         (taken if counts[hit.path] <= most else over).append(hit)
     chosen = (taken + over)[: max(0, limit)]
-    return sorted(chosen, key=lambda hit: (-hit.score, hit.path, hit.start))
+    return sorted(chosen, key=_order)
+
+
+def _order(hit: Hit) -> tuple[float, bytes, int]:
+    return -hit.score, hit.path, hit.start
 
 
 def _shown(path: bytes) -> str:
     return path.decode("utf-8", "replace")
 
 
-def _words(name: str, title: str, text: str) -> tuple[str, str, str]:
-    return (
-        f"{name} {beside(name)}",
-        f"{title} {beside(title)}",
-        f"{text}\n{beside(text)}",
-    )
+def _told(text: str) -> str:
+    return f"{text} {beside(text)}"

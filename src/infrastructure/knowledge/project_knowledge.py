@@ -107,13 +107,26 @@ class ProjectKnowledge:
         is_fresh: bool,
     ) -> _T:
         named = await self._call(self._upkeep.reader.named, tuple(files))
-        for _ in range(_TRIES):
+        for _ in range(_TRIES - 1):
             with suppress(IndexLostError):
-                if not is_fresh:
-                    await self._refresh(named)
-                return await self._call(self._upkeep.ask, question, named)
+                return await self._tried(question, named, is_fresh=is_fresh)
             is_fresh = False
-        raise OrchestratorError(f"{self.home}: the project's index breaks each time")
+        try:
+            return await self._tried(question, named, is_fresh=False)
+        except IndexLostError as exc:
+            problem = f"{self.home}: the project's index breaks each time: {exc}"
+            raise OrchestratorError(problem) from exc
+
+    async def _tried(
+        self,
+        question: Callable[[Index, Sequence[Named]], _T],
+        named: Sequence[Named],
+        *,
+        is_fresh: bool,
+    ) -> _T:
+        if not is_fresh:
+            await self._refresh(named)
+        return await self._call(self._upkeep.ask, question, named)
 
     async def _refresh(self, named: Sequence[Named]) -> None:
         pending = await self._call(self._upkeep.changes, named)

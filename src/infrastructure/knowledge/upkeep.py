@@ -92,7 +92,7 @@ class Upkeep:
             return _in_transaction(index, work)
         except (sqlite3.Error, OSError) as exc:
             self._recover(exc)
-            raise IndexLostError from exc
+            raise IndexLostError(str(exc)) from exc
 
     def _opened(self) -> Index:
         if self._index is None:
