@@ -57,11 +57,20 @@ def test_never_more_than_the_limit(limit: int) -> None:
     check()
 
 
-@pytest.mark.parametrize("limit", [0, -1, True])
+@pytest.mark.parametrize(
+    ("limit", "error", "complaint"),
+    [
+        (0, ValueError, "at least 1"),
+        (-1, ValueError, "at least 1"),
+        (True, TypeError, "whole number"),
+    ],
+)
 @in_virtual_time
-async def test_no_room_for_anybody_is_an_error(limit: int) -> None:
+async def test_no_room_for_anybody_is_an_error(
+    limit: int, error: type[Exception], complaint: str
+) -> None:
     """A limit below 1 is refused at once instead of waiting for ever."""
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(error, match=complaint):
         await Crew().fleet.spawn_parallel(tasks(1), max_concurrent=limit)
 
 

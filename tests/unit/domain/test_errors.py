@@ -22,6 +22,7 @@ FAMILY = {
     "AgentInvocationError": "MusterError",
     "AgentPoolExhaustedError": "MusterError",
     "AgentBusyError": "MusterError",
+    "DuplicateAgentError": "AgentBusyError ValueError",
     "CircuitOpenError": "MusterError",
     "SystemHaltedError": "MusterError",
     "JournalError": "MusterError",
@@ -50,6 +51,7 @@ SAMPLES: dict[str, object] = {
     "ended": AgentEnded(exit_code=1),
     "active": 72,
     "max_concurrent": 72,
+    "wanted": 1,
     "reason": "Circuit open",
     "retry_after": 90.0,
     "path": "/tmp/journal",  # noqa: S108 (a name, no file)
