@@ -10,7 +10,8 @@ from muster.application.fleet_context import FleetContext
 from muster.application.observer import Observer
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
 from muster.application.ports.clock import Clock
-from muster.application.sessions import session_for
+from muster.application.pricing import Pricing
+from muster.application.sessions import session_for, used_in_session
 from muster.application.supervision import Attempt
 from muster.domain import reset_time
 from muster.domain.expectation import with_complaint
@@ -34,6 +35,7 @@ def attempt_of(
         strict_model=route.model if fleet.strict_model else None,
         observer=observer,
         looks=fleet.first_looks,
+        pricing=Pricing(fleet.prices, spec, route.model) if fleet.prices else None,
     )
 
 
@@ -45,6 +47,7 @@ def request_of(
     path = None
     if fleet.journal is not None and task.task_id:
         path = fleet.journal.output_path(task.task_id)
+    session_id = session_for(job, route)
     return AgentRequest(
         job.agent_id,
         prompt=_prompt(job, route),
@@ -58,7 +61,8 @@ def request_of(
         task_id=task.task_id,
         run_id=fleet.run_id,
         attempt=len(job.attempts) + 1,
-        session_id=session_for(job, route),
+        session_id=session_id,
+        session_usage=used_in_session(job, session_id) if session_id else None,
         output_path=path,
         grace=route.policy.termination.grace,
         wants_output=wants_output,

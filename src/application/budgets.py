@@ -87,6 +87,8 @@ class Budgets:
         Past the limit of the batch nothing new is started. Past the limit of its own
         task it is ended, unless it is just done.
         """
+        if job.held and job.running is not None:
+            usage = job.running.usage or usage  # with its price
         for budget, reservation in job.held:
             over = budget.note(reservation, usage)
             if over is None:

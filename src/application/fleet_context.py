@@ -18,6 +18,7 @@ from muster.application.ports.event_sink import EventSink
 from muster.application.ports.halt_checker import HaltNotifier
 from muster.application.ports.inspector import Inspector
 from muster.application.ports.journal import Journal
+from muster.application.ports.prices import Prices
 from muster.application.ports.randomness import Randomness
 from muster.application.ports.tool_registry import ToolRegistry
 from muster.domain import presets
@@ -73,6 +74,7 @@ class FleetContext:
     inspector: Inspector | None = None
     halt: HaltNotifier | None = None
     limits: BudgetLimits = field(factory=BudgetLimits)
+    prices: Prices | None = None
     first_looks: FirstLooks = field(factory=FirstLooks, init=False)
     active: set[Stoppable] = field(factory=set, init=False)
     interruptions: list[str] = field(factory=list, init=False)

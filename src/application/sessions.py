@@ -7,7 +7,7 @@ nothing, whose context is full, or whose session its tool no longer knows, start
 from typing import Final
 
 from muster.application.batch import Job, Route
-from muster.domain.outcome import Failure, FailureCategory, FailureCause
+from muster.domain.outcome import Failure, FailureCategory, FailureCause, Usage
 
 _CUT_OFF: Final = frozenset(
     (
@@ -28,6 +28,22 @@ def session_for(job: Job, route: Route) -> str | None:
     if not route.spec.session_resume_args or job.fallback:
         return None
     return job.session_id
+
+
+def used_in_session(job: Job, session_id: str) -> Usage | None:
+    """What the job's attempts have told of their use of the session; None: not all is known.
+
+    A tool that counts its whole session each time is charged with the rest: also with
+    what an attempt used up that ended before it told.
+    """
+    if session_id == job.task.session_id:
+        # Begun by somebody else.
+        return None
+    total = Usage()
+    for attempt in job.attempts:
+        if attempt.session_id == session_id and attempt.usage is not None:
+            total += attempt.usage
+    return total
 
 
 def remember(job: Job, failure: Failure) -> None:

@@ -12,6 +12,7 @@ from attrs import define, field
 from muster.application.inner_retries import InnerRetries
 from muster.application.observer import Observer
 from muster.application.output_lines import OutputLines
+from muster.application.pricing import Pricing
 from muster.domain import presets
 from muster.domain.events import (
     AgentEvent,
@@ -177,6 +178,7 @@ class Reported:
     output: AgentOutput | None
     structured: ToolSpec | None
     stdout_bytes: int
+    pricing: Pricing | None
     _stream: StreamReports | None
 
     @property
@@ -186,10 +188,13 @@ class Reported:
 
     @property
     def usage(self) -> Usage | None:
-        """What it has used so far, as far as that is known."""
+        """What it has used so far, as far as that is known; with a price, if there is one."""
+        told = self._stream.usage if self._stream else None
         if self.output is not None and self.output.usage is not None:
-            return self.output.usage
-        return self._stream.usage if self._stream else None
+            told = self.output.usage
+        if told is None or self.pricing is None:
+            return told
+        return self.pricing(told, self.served_models)
 
     @property
     def served_models(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from muster.application.last_words import LastWords
 from muster.application.observer import Observer
 from muster.application.output_lines import OutputLines
 from muster.application.ports.agent_orchestrator import AgentOrchestrator
+from muster.application.pricing import Pricing
 from muster.application.stream_reports import Reported, StreamReports
 from muster.application.verdicts import STRAY, failure_of, timed_out
 from muster.domain import health, presets
@@ -60,6 +61,7 @@ class Attempt(Reported):
     strict_model: str | None = None
     observer: Observer | None = None
     looks: FirstLooks | None = None
+    pricing: Pricing | None = None
     output: AgentOutput | None = None
     failure: Failure | None = None
     ended: AgentEnded | None = None

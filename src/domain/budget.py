@@ -301,8 +301,5 @@ class Budget:
 
 def tokens_of(usage: Usage | None) -> float | None:
     """All tokens that were paid for in full; None where nothing is known."""
-    if usage is None:
-        return None
-    parts = [usage.input_tokens, usage.output_tokens]
-    known = [part for part in parts if part is not None]
-    return float(sum(known)) if known else None
+    tokens = None if usage is None else usage.tokens
+    return None if tokens is None else float(tokens)

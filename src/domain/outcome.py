@@ -174,16 +174,36 @@ _FAILURE_FIELDS = ("message", "detection_time_ms", "retry_after", "resets_at")
 
 @frozen
 class Usage:
-    """What an answer cost, as far as it is known. None is unknown, never 0."""
+    """What an answer cost, as far as it is known. None is unknown, never 0.
+
+    ``cached_tokens`` were read from the backend's cache and are not among the
+    ``input_tokens``; ``cache_write_tokens``, put there, are. ``cost_estimated``: by a
+    list of prices, at least in part, where the tool told no sum.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
     cost_usd: float | None = None
+    cache_write_tokens: int | None = None
+    cost_estimated: bool = False
+
+    @property
+    def tokens(self) -> int | None:
+        """All that were paid for in full, as far as they are known."""
+        if self.input_tokens is None and self.output_tokens is None:
+            return None
+        return (self.input_tokens or 0) + (self.output_tokens or 0)
 
     def __add__(self, other: "Usage") -> "Usage":
-        mine, theirs = _fields_of(self), _fields_of(other)
-        return Usage(**{name: _sum(mine[name], theirs[name]) for name in mine})
+        return Usage(
+            _sum(self.input_tokens, other.input_tokens),
+            _sum(self.output_tokens, other.output_tokens),
+            _sum(self.cached_tokens, other.cached_tokens),
+            _sum(self.cost_usd, other.cost_usd),
+            _sum(self.cache_write_tokens, other.cache_write_tokens),
+            self.cost_estimated or other.cost_estimated,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""

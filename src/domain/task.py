@@ -188,6 +188,8 @@ class AgentRequest:
     ``grace`` is the seconds between the polite signal and the
     end. ``output_path`` (without suffix) says where an output that outgrows memory
     goes. Without ``wants_output``, stdout may be reported by its size alone.
+    ``session_usage`` is what was used before in the session that is continued, for
+    tools that count it again; None: not known.
     """
 
     agent_id: str
@@ -204,6 +206,7 @@ class AgentRequest:
     run_id: str | None = field(default=None, kw_only=True)
     attempt: int = field(default=1, kw_only=True)
     session_id: str | None = field(default=None, kw_only=True)
+    session_usage: Usage | None = field(default=None, kw_only=True)
     output_path: str | None = field(default=None, kw_only=True)
     grace: float = field(default=presets.GRACE, kw_only=True)
     wants_output: bool = field(default=True, kw_only=True)

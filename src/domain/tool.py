@@ -39,7 +39,8 @@ class ToolSpec:
 
     A tool of another ``adapter`` has no command: ``base_url`` says where its model is
     served, ``model`` which one is meant when nobody names one, ``api_key_env`` which
-    variable holds the key. ``options`` are for the adapter alone.
+    variable holds the key. ``options`` are for the adapter alone. ``provider`` is who
+    sells its models, by the name that lists of prices use.
     """
 
     name: str
@@ -79,6 +80,7 @@ class ToolSpec:
     model: str | None = None
     api_key_env: str | None = None
     options: Mapping[str, Any] = field(factory=dict, converter=dict)
+    provider: str = ""
 
     @property
     def is_structured(self) -> bool:

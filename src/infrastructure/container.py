@@ -27,6 +27,7 @@ from muster.infrastructure.dual_channel_halt import DualChannelHaltChecker
 from muster.infrastructure.fault_log import FaultLog
 from muster.infrastructure.halt_file import NAME as HALT
 from muster.infrastructure.inspector import WorldInspector
+from muster.infrastructure.price_list import PriceList
 from muster.infrastructure.randomness import SystemRandomness
 from muster.infrastructure.settings import Settings
 from muster.infrastructure.user_folders import gate_of, profiles_of
@@ -104,6 +105,7 @@ def _context(  # noqa: PLR0917 - the container passes its parts by position
     agents: AgentProfiles,
     faults: FaultLog,
     halt: DualChannelHaltChecker,
+    prices: PriceList,
 ) -> FleetContext:
     orchestrator_of = adapters.orchestrator_of
     return FleetContext(
@@ -127,6 +129,7 @@ def _context(  # noqa: PLR0917 - the container passes its parts by position
         inspector=WorldInspector(adapters.orchestrator_of),
         halt=halt,
         limits=settings.limits.budget,
+        prices=prices,
     )
 
 
@@ -167,6 +170,7 @@ class FleetContainer(containers.DeclarativeContainer):
     breaker = providers.Singleton(_breaker, settings, agents)
     faults = providers.Singleton(FaultLog, environ)
     halt = providers.Singleton(_halt, settings)
+    prices = providers.Singleton(PriceList)
     context = providers.Singleton(
         _context,
         settings,
@@ -180,5 +184,6 @@ class FleetContainer(containers.DeclarativeContainer):
         agents,
         faults,
         halt,
+        prices,
     )
     fleet = providers.Singleton(FleetEngine, context)

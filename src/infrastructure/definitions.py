@@ -57,6 +57,13 @@ TOOL: Final = Table(
         "base_url": URL,
         "model": NAME,
         "api_key_env": VARIABLE,
+        "provider": NAME,
+        "silent_turns": FLAG,
+        "memory_mib": whole(1),
+        "min_version": TEXT,
+        "agent_files": WORDS,
+        "known_agents": WORDS,
+        "start_spacing": number(unit="seconds"),
         "options": MAPPING,
     }
 )

@@ -14,6 +14,7 @@ from muster.domain.run_report import RunStatus
 from muster.infrastructure.cli.council_words import ended_words, vote_words
 from muster.infrastructure.cli.summary import short_id, shown
 from muster.infrastructure.cli.words import failure_words, one_line, plural, took
+from muster.infrastructure.cost_words import spent, usage_of
 from muster.infrastructure.report import minutes
 
 FRAME_LINES: Final = 13  # all but the names, and the prompt
@@ -56,9 +57,7 @@ class CouncilSummary:
         answers = plural(sum(each.success for each in results), "answer")
         time = took(summary["duration_s"])
         parts = [f"{members}, {rounds}, {answers} in {time}"]
-        usage = summary.get("usage") or {}
-        if usage.get("cost_usd") is not None:
-            parts.append(f"${usage['cost_usd']:.4f}")
+        parts += filter(None, (spent(usage_of(summary.get("usage"))),))
         return "; ".join(parts)
 
     def _stamp(self) -> Iterator[str]:

@@ -8,7 +8,7 @@ that thread and nothing else.
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from attrs import define, field
 from rich.console import Console, Group
@@ -21,6 +21,7 @@ from muster.domain.fleet_events import FleetEvent
 from muster.domain.terminal_text import strip_terminal
 from muster.infrastructure.cli.board import Board, Row, State
 from muster.infrastructure.cli.words import clock, event_words, is_left_out, one_line
+from muster.infrastructure.cost_words import money
 
 REDRAW_SECONDS: Final = 0.2
 TICKS_PER_CLOCK: Final = 5  # redraws are left out while only the clocks would move
@@ -168,7 +169,7 @@ def _cells(row: Row, now: float, *, is_wide: bool) -> list[Text]:
         Text(_clock(row.idle(now)), style="dim"),
     ]
     if is_wide:
-        cells += [Text(_tokens(row)), Text(_cost(row))]
+        cells += [Text(_tokens(row)), Text(money(row.usage, 3))]
     # Before an agent has said anything, what it was asked.
     last = one_line(row.last_line, _LAST_LINE)
     asked = Text(one_line(row.title, _LAST_LINE), style="dim italic")
@@ -180,12 +181,5 @@ def _clock(seconds: float | None) -> str:
 
 
 def _tokens(row: Row) -> str:
-    usage = row.usage
-    counts: list[Any] = [usage.input_tokens, usage.output_tokens] if usage else []
-    known = [each for each in counts if each is not None]
-    return f"{sum(known):,}" if known else ""
-
-
-def _cost(row: Row) -> str:
-    cost = row.usage.cost_usd if row.usage else None
-    return "" if cost is None else f"${cost:.3f}"
+    used = None if row.usage is None else row.usage.tokens
+    return "" if used is None else f"{used:,}"

@@ -1,9 +1,12 @@
 """`muster show`: a run at a glance, or one task of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Any, Final
 
 from muster.domain.terminal_text import strip_terminal
+from muster.domain.usage_by_agent import usage_by_agent
 from muster.infrastructure.cli.columns import aligned, screen_width, shortened, wrapped
 from muster.infrastructure.cli.exit_codes import ExitCode
 from muster.infrastructure.cli.output import Output, OutputFlags
@@ -17,6 +20,7 @@ from muster.infrastructure.cli.stored import (
 )
 from muster.infrastructure.cli.summary import short_id
 from muster.infrastructure.cli.words import is_left_out, name_of, plural, took
+from muster.infrastructure.cost_words import spent
 
 if TYPE_CHECKING:
     from muster.domain.outcome import Attempt, Failure, SpawnResult
@@ -83,6 +87,7 @@ def run_screen(run: "StoredRun", width: int) -> Iterator[str]:
         yield from aligned(rows, width=width, head=HEAD, cut=True)
         if len(tasks) > MAX_TASKS:
             yield f"... and {len(tasks) - MAX_TASKS} more (--json has them all)"
+    yield from _used(run.results)
     bad = [item for item in run.results.items() if not item[1].success]
     failed = [item for item in bad if not is_left_out(item[1])]
     for name, each in failed[:MAX_LINES]:
@@ -114,6 +119,20 @@ def task_screen(
     if result.truncated and result.output_path:
         yield ""
         yield f"The whole: {result.output_path}"
+
+
+def _used(results: "Mapping[str, SpawnResult]") -> Iterator[str]:
+    """What was used, by agent where there were several."""
+    used = usage_by_agent(results.values())
+    if not used:
+        return
+    yield ""
+    yield f"used     {spent(reduce(add, used.values()))}"
+    if len(used) > 1:
+        for name, usage in list(used.items())[:MAX_LINES]:
+            yield f"         {shortened(name, MAX_CELL)}: {spent(usage)}"
+    if len(used) > MAX_LINES:
+        yield f"         ... and {len(used) - MAX_LINES} more agents"
 
 
 def _headline(run: "StoredRun") -> str:
@@ -194,20 +213,22 @@ def _numbers(result: "SpawnResult") -> str:
         parts.append(f"{result.leftovers} left-over processes ended")
     if result.timeout_extended:
         parts.append("time limit extended")
-    usage = result.usage
-    if usage is not None and usage.cost_usd is not None:
-        parts.append(f"${usage.cost_usd:.4f}")
+    used = spent(result.usage)
+    if used:
+        parts.append(used)
     return ", ".join(parts)
 
 
 def _attempt(attempt: "Attempt") -> str:
     waited = f" after a wait of {took(attempt.delay_before)}"
+    used = spent(attempt.usage)
     words = [
         f"try {attempt.number}",
         " (fallback)" if attempt.fallback else "",
         waited if attempt.delay_before else "",
         f": {took(attempt.duration)}, ",
         attempt.failure.message if attempt.failure else "succeeded",
+        f" ({used})" if used else "",
     ]
     return "".join(words)
 

@@ -22,6 +22,7 @@ from muster.infrastructure.cli.words import (
     plural,
     took,
 )
+from muster.infrastructure.cost_words import spent, usage_of
 
 FRAME_LINES: Final = 18  # of the summary without its failures, and the prompt
 FEWEST: Final = 2
@@ -95,9 +96,9 @@ class Summary:
         leftovers = sum(each.leftovers for each in results)
         if leftovers:
             parts.append(f"{plural(leftovers, 'process')} left behind and ended")
-        usage = summary.get("usage") or {}
-        if usage.get("cost_usd") is not None:
-            parts.append(f"${usage['cost_usd']:.4f}")
+        used = spent(usage_of(summary.get("usage")))
+        if used:
+            parts.append(used)
         cached = sum(each.cached for each in results)
         if cached:
             parts.append(f"{cached} not run, for an equal task had the answer")

@@ -11,6 +11,8 @@ from typing import Any, Final
 from attrs import frozen
 
 from muster.domain.outcome import SpawnResult
+from muster.infrastructure.cost_words import money, usage_of
+from muster.infrastructure.report.by_agent import agents
 from muster.infrastructure.report.chart import chart, critical_path
 from muster.infrastructure.report.html import clean, counted, seconds
 from muster.infrastructure.report.interruptions import Interruption
@@ -71,6 +73,7 @@ def render(
         *chart(line, mask),
         *critical_path(line, results, titles, mask),
         *tasks(results, titles, mask),
+        *agents(results, mask),
         *outputs(results, mask),
         "</main></body></html>",
     ]
@@ -108,10 +111,7 @@ def _tiles(
 ) -> Iterator[str]:
     done = sum(each.success for each in results.values())
     recovered = sum(each.success and each.retry_count > 0 for each in results.values())
-    usage = summary.get("usage") or {}
-    cost = usage.get("cost_usd")
-    tokens = [usage.get("input_tokens"), usage.get("output_tokens")]
-    known = [each for each in tokens if each is not None]
+    usage = usage_of(summary.get("usage"))
     worked = line.seconds - line.paused
     leftovers = sum(each.leftovers for each in results.values())
     rows: list[tuple[str, str, str]] = [
@@ -127,8 +127,8 @@ def _tiles(
             if line.critical_path
             else []
         ),
-        ("", f"{sum(known):,}" if known else "unknown", "tokens"),
-        ("", "unknown" if cost is None else f"${cost:,.2f}", "cost"),
+        ("", "unknown" if usage.tokens is None else f"{usage.tokens:,}", "tokens"),
+        ("", money(usage, 2) or "unknown", "cost"),
         *([("", counted(leftovers), "left-overs ended")] if leftovers else []),
     ]
     yield '<div class="tiles">\n'

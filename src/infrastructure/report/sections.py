@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from muster.domain.outcome import FailureCause, SpawnResult, Usage
+from muster.infrastructure.cost_words import money
 from muster.infrastructure.report.html import Mask, clean, counted, seconds
 from muster.infrastructure.report.timeline import who
 
@@ -183,12 +184,8 @@ def _state(result: SpawnResult) -> str:
 def _costs(usage: Usage | None) -> tuple[str, str]:
     if usage is None:
         return "unknown", "unknown"
-    known = [
-        each for each in (usage.input_tokens, usage.output_tokens) if each is not None
-    ]
-    tokens = counted(sum(known)) if known else "unknown"
-    cost = "unknown" if usage.cost_usd is None else f"${usage.cost_usd:.4f}"
-    return tokens, cost
+    tokens = "unknown" if usage.tokens is None else counted(usage.tokens)
+    return tokens, money(usage) or "unknown"
 
 
 def _more(number: int, what: str) -> str:

@@ -7,6 +7,7 @@ import attrs
 
 from muster.domain.tool import ToolSpec
 from muster.infrastructure import plan_files
+from muster.infrastructure.adapters.local_process import tool_specs
 from muster.infrastructure.definitions import TOOL
 from muster.infrastructure.plan_files.schema import plan_schema
 
@@ -29,4 +30,5 @@ def test_the_schema_describes_a_task():
 
 def test_settings_and_tool_specs_agree_on_the_keys_of_a_tool():
     """A key that is read must be a field of what is built from it."""
-    assert set(TOOL.fields) <= {each.name for each in attrs.fields(ToolSpec)}
+    fields = {each.name for each in attrs.fields(ToolSpec)} - {"name"}
+    assert set(TOOL.fields) == fields == set(tool_specs._RULES)

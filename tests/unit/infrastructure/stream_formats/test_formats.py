@@ -348,7 +348,7 @@ def test_usage_is_what_the_tool_counts_and_never_a_made_up_zero() -> None:
     gemini = {"type": "result", "status": "success", "stats": stats}
     priced = part("step_finish", reason="stop", tokens={"input": 1}, cost=0.5)
 
-    assert read_records("gemini", gemini).usage == Usage(5, 4, 1)
+    assert read_records("gemini", gemini).usage == Usage(4, 4, 1)
     assert read_records("gemini", GEMINI_END).usage is None
     assert read_records("opencode", STOP, STOP).usage == Usage(6, 4)
     assert read_records("opencode", STOP, priced).usage == Usage(4, 2, None, 0.5)
