@@ -23,6 +23,7 @@ from attrs import frozen
 
 from benchmarks.figures import Report
 from muster import Fleet, SpawnPolicy, SpawnResult, SpawnTask, TimeoutPolicy
+from muster.domain import presets
 from muster.infrastructure.adapters.local_process.tool_specs import built_in
 from tests.support.agent_cli_kills import WAYS, killing
 from tests.support.agent_clis import MODELS, NAMES, NOBODY, Place, missing
@@ -33,6 +34,9 @@ PERMANENT: Final = 10.0  # seconds
 FIRST_BYTE: Final = 10.0
 SILENCE: Final = 5.0
 ENDING: Final = 2.5  # from a verdict to the last process: the grace, and half a second
+# Work is a sign of life, and its CPU time is looked at so often: what opencode does
+# behind its request is noticed up to that much later.
+LOOK: Final = min(FIRST_BYTE, SILENCE) * presets.SILENCE_WARNING_FRACTION
 HOST_DEATH: Final = 2.0
 LIMITS: Final = TimeoutPolicy(
     "fixed", 300, first_output_timeout=FIRST_BYTE, no_activity_timeout=SILENCE
@@ -116,7 +120,7 @@ def bound(name: str, case: Case) -> float:
         return PERMANENT
     # Who prints whole messages only is as silent in its first turn as in a hang.
     in_stream = case.turn == "hang_in_stream" and not built_in(name).silent_turns
-    return (SILENCE if in_stream else FIRST_BYTE) + ENDING
+    return (SILENCE if in_stream else FIRST_BYTE) + LOOK + ENDING
 
 
 def detection(report: Report, name: str, folder: Path, *, quick: bool) -> None:
