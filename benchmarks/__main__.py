@@ -33,6 +33,7 @@ NAMES: Final = (
     "makespan",
     "scheduling",
     "journal",
+    "knowledge",
     "soar",
     "survivors",
     "agent_clis",

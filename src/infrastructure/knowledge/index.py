@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Final
 
 from attrs import astuple, field, frozen
@@ -146,23 +147,19 @@ class Index:
 
     def _telling(self, words: Sequence[str]) -> list[str]:
         """The rarest of the words, so many that ranking what holds them is quick."""
-        (total,) = self.connection.execute("SELECT count(*) FROM chunks").fetchone()
         most = presets.SEARCHED_CHUNKS
-        common = max(presets.SMALL_INDEX, int(total * presets.COMMON_SHARE))
         counts = {
             word: self.connection.execute(_HOLDING, (f'"{word}"', most)).fetchone()[0]
             for word in words
         }
-        ranked = sorted(
-            (word for word in words if counts[word]), key=counts.__getitem__
-        )
-        told, room = ranked[:1], most - sum(counts[word] for word in ranked[:1])
-        for word in ranked[1:]:
-            room -= counts[word]
-            if room < 0 or counts[word] > common:
-                break
-            told.append(word)
-        return told
+        ranked = sorted(filter(counts.__getitem__, words), key=counts.__getitem__)
+        sums = accumulate(counts[word] for word in ranked)
+        # The rarest is sought in any case, the others while there is room.
+        return [
+            word
+            for place, (word, total) in enumerate(zip(ranked, sums, strict=True))
+            if total <= most or not place
+        ]
 
     def _hits(self, words: Iterable[str], *, named: bool) -> list[Hit]:
         sought = " OR ".join(f'"{word}"' for word in words)
