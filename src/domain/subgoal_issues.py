@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from attrs import frozen
 
@@ -41,14 +41,6 @@ class Issue:
 
     def __str__(self) -> str:
         return f"{self.kind.value}: {self.message}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values."""
-        return {
-            "kind": self.kind.value,
-            "message": self.message,
-            "subgoal": self.subgoal,
-        }
 
 
 def find_issues(

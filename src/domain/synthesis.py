@@ -180,8 +180,7 @@ def missing_of(
 def _reason(result: SpawnResult) -> str:
     """How it ended and, where that was only the end of it, what had gone wrong before."""
     failure = result.failure
-    if failure is None:
-        return str(result.error)
+    assert failure is not None  # noqa: S101 - it is no success
     before = dict.fromkeys(
         each.failure.cause.value
         for each in result.attempts

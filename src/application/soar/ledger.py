@@ -5,6 +5,7 @@ asked again. Its record is a result of the run like every other, under the phase
 """
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from typing import Any, Final
@@ -15,7 +16,6 @@ from muster.application.fleet_context import FleetContext
 from muster.domain.errors import JournalError
 from muster.domain.identity import canonical
 from muster.domain.outcome import FailureCause, SpawnResult
-from muster.domain.subgoals import task_id_of
 
 Known = Callable[[str, str], SpawnResult | None]
 REPAIR: Final = "decompose-repair"
@@ -32,6 +32,7 @@ BEFORE: Final = (
     "route",
 )
 _AFTER: Final = ("answer", "answer-repair", "synthesize", "synthesize-repair", "record")
+_SUBGOAL: Final = re.compile(r"s([1-9][0-9]{0,4})")
 _ROOM: Final = 1000  # for subgoals, whatever their limit will be
 # Ended from outside or kept waiting: it had no say yet.
 UNHEARD: Final = frozenset(
@@ -51,10 +52,10 @@ def place_of(task_id: str) -> int:
     places |= {name: after + at for at, name in enumerate(_AFTER)}
     if task_id in places:
         return places[task_id]
-    number = task_id.removeprefix("s")
-    if not number.isdecimal() or task_id != task_id_of(int(number)):
+    found = _SUBGOAL.fullmatch(task_id)
+    if found is None:
         raise KeyError(task_id)
-    return len(BEFORE) - 1 + int(number)
+    return len(BEFORE) - 1 + int(found[1])
 
 
 def unknown(task_id: str, identity: str) -> None:

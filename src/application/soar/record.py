@@ -21,8 +21,11 @@ PATTERN: Final = "pattern"
 
 
 def level_of(answer: Answer) -> str:
-    """How much of an answer is kept beside the log of the conversation."""
-    if answer.cached_from is not None or answer.confidence < presets.SOAR_CACHED:
+    """How much of an answer is kept beside the log of the conversation.
+
+    One with missing parts is not: what failed today may be known tomorrow.
+    """
+    if answer.missing or answer.confidence < presets.SOAR_CACHED:
         return LOGGED
     return CACHED if answer.confidence < presets.SOAR_PATTERN else PATTERN
 
@@ -99,13 +102,12 @@ class Recorder:
         conversation: str,
     ) -> str:
         """What was kept, in words; see `level_of`."""
-        level, run_id = level_of(answer), self.ledger.fleet.run_id
+        run_id = self.ledger.fleet.run_id
+        level = LOGGED if key is None else level_of(answer)
         if self.answers is None:
             return "nothing is kept"
-        if key is None and level != LOGGED:
-            level = LOGGED
         try:
-            if level != LOGGED and key is not None:
+            if key is not None and level != LOGGED:
                 kept = {"run_id": run_id, "answer": answer.to_dict()}
                 await self.answers.keep(key, kept, self._pattern(level, subgoals))
             path = await self.answers.log(run_id or "conversation", conversation)

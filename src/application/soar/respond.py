@@ -32,7 +32,7 @@ class SoarReport:
     run_id: str | None
     status: RunStatus
     question: Question
-    assessment: Assessment | None = None
+    assessment: Assessment
     sources: tuple[str, ...] = ()
     subgoals: tuple[Subgoal, ...] = ()
     assignments: tuple[Assignment, ...] = ()
@@ -63,8 +63,7 @@ def document(report: SoarReport) -> dict[str, Any]:
         "problem": report.problem,
         **answer,
         "simulated": report.is_simulated,
-        "assessment": assessment
-        and {
+        "assessment": {
             "complexity": assessment.level.value,
             "score": assessment.score,
             "confidence": assessment.confidence,
@@ -162,13 +161,12 @@ def _claims(answer: Answer) -> Iterator[str]:
 
 def _verbose(report: SoarReport, answer: Answer) -> Iterator[str]:
     assessment = report.assessment
-    if assessment is not None:
-        yield ""
-        reasons = "; ".join(assessment.reasons)
-        yield (
-            f"{assessment.level.value.lower()} (score {assessment.score:.2f}, sure to "
-            f"{assessment.confidence:.2f}): {reasons}"
-        )
+    reasons = "; ".join(assessment.reasons)
+    yield ""
+    yield (
+        f"{assessment.level.value.lower()} (score {assessment.score:.2f}, sure to "
+        f"{assessment.confidence:.2f}): {reasons}"
+    )
     if answer.claims:
         yield ""
         yield "Claims:"

@@ -65,10 +65,7 @@ def _text(sources: Sequence[str], texts: Sequence[str]) -> str:
     """The chunks under their places, the best ones first, as far as there is room."""
     room, parts = presets.SOAR_MATERIAL_CHARS, []
     for source, text in zip(sources, texts, strict=True):
-        part = f"--- {source}\n{text.strip()}"
-        if len(part) > room:
-            part = part[:room]
+        part = f"--- {source}\n{text.strip()}"[:room]
         room -= len(part)
-        if part:
-            parts.append(part)
-    return "\n\n".join(parts)
+        parts.append(part)
+    return "\n\n".join(filter(None, parts))

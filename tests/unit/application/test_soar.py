@@ -3,11 +3,17 @@
 import asyncio
 
 import pytest
+from attrs import evolve
 
+from muster.application.fleet import FleetEngine
+from muster.application.soar.ledger import place_of
+from muster.application.soar.pipeline import Soar
 from muster.application.soar.respond import Detail, document, lines, plan_lines
 from muster.domain.complexity import Complexity
 from muster.domain.errors import JournalError
 from muster.domain.knowledge import Chunk
+from muster.domain.outcome import Usage
+from muster.domain.question import Question
 from muster.domain.run_report import RunStatus
 from muster.domain.soar_events import Phase, PhaseBegan, PhaseEnded, SubgoalsRouted
 from muster.domain.synthesis import Claim
@@ -321,6 +327,126 @@ async def test_who_may_not_start_does_not() -> None:
     assert report.collected is not None
     [said] = report.collected.user_interactions
     assert said["answer"] == "y"
+
+
+@in_virtual_time
+async def test_nothing_to_ask_and_nowhere_to_keep() -> None:
+    """Neither knowledge nor a memory nor a journal is needed."""
+    asking = Inquiry().says(decompose=TWO, synthesize=answer())
+    asking.crew.fleet.context.journal = None
+    soar = Soar(asking.crew.fleet.context, Question(HARD))
+
+    report = await soar.run()
+
+    assert report.status is RunStatus.SUCCEEDED
+    assert report.run_id is None
+    assert report.phases[-2].detail == "nothing is kept"
+
+
+@in_virtual_time
+async def test_a_simple_dry_run_asks_nobody() -> None:
+    """One agent would answer."""
+    asking = Inquiry(EASY, options={"dry_run": True})
+
+    report = await asking.run()
+
+    assert asking.asked() == []
+    assert list(plan_lines(report)) == [
+        "the question is answered directly, by one agent"
+    ]
+    assert list(lines(report)) == []
+
+
+@in_virtual_time
+async def test_the_material_is_bounded() -> None:
+    """The best chunks have their say first."""
+    chunks = [Chunk(f"{n}.py", f"chunk {n} " * 2000, 1, 9, 1.0) for n in range(9)]
+    asking = Inquiry(EASY, shelf=Shelf(chunks)).says(answer=answer())
+
+    report = await asking.run()
+
+    text = asking.prompt("answer")
+    assert "--- 0.py:1-9" in text
+    assert "--- 4.py:1-9" not in text
+    assert len(text) < 40_000
+    assert "Sources:\n- 0.py:1-9" in "\n".join(lines(report, Detail.VERBOSE))
+
+
+@in_virtual_time
+async def test_costs_are_told_by_phase() -> None:
+    """Tokens and money of whoever was asked there; of what was known, nothing."""
+    script = {"decompose": TWO, "synthesize": answer()}
+    first = Inquiry(options={"dry_run": True})
+    first.on("decompose", replies(TWO, usage=Usage(input_tokens=10, cost_usd=0.5)))
+    await first.run()
+    second = first.again(options={}).says(s1="x", **script)
+    second.on("s2", replies("y", usage=Usage(output_tokens=7)))
+
+    report = await second.run()
+
+    cost = {each.phase: each.usage for each in report.phases}
+    assert cost[Phase.DECOMPOSE] is None
+    assert cost[Phase.COLLECT] == Usage(output_tokens=7)
+    told = "\n".join(lines(report, Detail.VERBOSE))
+    assert "- decompose: 2 subgoals, 0.00 s, known from before" in told
+    assert "- collect: 2 of 2 answered, 0.00 s, 7 tokens" in told
+    before = "\n".join(
+        lines(evolve(report, phases=first.soar.book.phases), Detail.VERBOSE)
+    )
+    assert "2 subgoals, 0.00 s, 10 tokens, $0.5000" in before
+
+
+@in_virtual_time
+async def test_an_interruption_before_the_agents() -> None:
+    """Nobody is started, whatever a person says meanwhile."""
+    fleet: list[FleetEngine] = []
+
+    async def too_late(*_: object) -> tuple[()]:
+        fleet[0].drain()
+        return ()
+
+    asking = Inquiry(options={"consent": too_late}).says(decompose=TWO)
+    fleet.append(asking.crew.fleet)
+
+    report = await asking.run()
+
+    assert asking.asked() == ["decompose"]
+    assert report.status is RunStatus.INTERRUPTED
+
+
+@in_virtual_time
+async def test_an_interruption_while_the_model_thinks() -> None:
+    """It finishes, and is not asked again for something better."""
+    asking = Inquiry().on("decompose", waits(2) + replies("prose"))
+    asyncio.get_running_loop().call_later(1, asking.crew.fleet.drain)
+
+    report = await asking.run()
+
+    assert asking.asked() == ["decompose"]
+    assert report.status is RunStatus.INTERRUPTED
+
+
+@pytest.mark.parametrize("name", ["plan", "s0", "s01", "sx", ""])
+def test_tasks_that_no_question_has(name: str) -> None:
+    """Have no place."""
+    with pytest.raises(KeyError):
+        place_of(name)
+
+
+def test_places_are_in_the_order_of_the_work() -> None:
+    """However many subgoals there are."""
+    names = [
+        "assess",
+        "retrieve",
+        "decompose",
+        "route",
+        "s1",
+        "s2",
+        "s72",
+        "synthesize",
+    ]
+
+    assert sorted(names, key=place_of) == names
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Questions in bad weather: what a model may say, agents that fail, nothing to be found."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
+from attrs import evolve
 
 from muster.application.soar.respond import Detail, document, lines
-from muster.domain.errors import ConfigError
+from muster.domain.errors import ConfigError, JournalError, OrchestratorError
 from muster.domain.question import Question
 from muster.domain.run_report import RunStatus
 from muster.domain.soar_events import Warned
@@ -14,6 +16,7 @@ from tests.unit.application.questions import (
     CODER,
     TWO,
     Inquiry,
+    Notebook,
     Shelf,
     answer,
     split,
@@ -229,6 +232,124 @@ async def test_work_is_not_lost_when_nobody_puts_it_together() -> None:
     assert report.answer.confidence == 0.0
     assert "nobody has put the parts together" in report.answer.notes[0]
     assert report.status is RunStatus.FAILED
+
+
+@in_virtual_time
+async def test_a_question_without_memory_is_answered() -> None:
+    """What can't be looked up, learned or kept is told."""
+
+    class Broken(Notebook):
+        async def find(self, key: str) -> None:
+            raise JournalError("find is broken")
+
+        async def patterns(self) -> list[dict[str, object]]:
+            raise JournalError("patterns are broken")
+
+        async def log(self, run_id: str, text: str) -> str:
+            raise JournalError("the log is broken")
+
+    asking = Inquiry(notebook=Broken()).says(decompose=TWO, synthesize=answer())
+
+    report = await asking.run()
+
+    assert report.status is RunStatus.SUCCEEDED
+    told = " ".join(report.warnings)
+    assert [each for each in ("find", "patterns", "log") if each not in told] == []
+
+
+@in_virtual_time
+async def test_sources_that_nobody_can_tell_apart() -> None:
+    """Then nothing is kept: nobody would know when it is no longer true."""
+
+    class Blurred(Shelf):
+        async def fingerprint(self, *, files: Sequence[str] = ()) -> str:
+            raise OrchestratorError("no index")
+
+    asking = Inquiry(shelf=Blurred()).says(decompose=TWO, synthesize=answer())
+
+    report = await asking.run()
+
+    assert report.status is RunStatus.SUCCEEDED
+    assert asking.notebook.kept == {}
+    assert len(asking.notebook.logs) == 1
+
+
+@in_virtual_time
+async def test_an_answer_with_missing_parts_is_not_kept() -> None:
+    """What failed today may be known tomorrow."""
+    three = split(subgoal("a"), subgoal("b"), subgoal("c"))
+    asking = Inquiry().on("s1", fails("auth"))
+    asking.says(decompose=three, synthesize=answer("Most.", 1.0, 2))
+
+    report = await asking.run()
+
+    assert report.answer is not None
+    assert report.answer.confidence > 0.5
+    assert asking.notebook.kept == {}
+    verbose = "\n".join(lines(report, Detail.VERBOSE))
+    assert "adhoc-reader, ad-hoc: failed (" in verbose
+
+
+@in_virtual_time
+async def test_what_was_made_good_is_noted() -> None:
+    """A further attempt, a direct call."""
+    named = subgoal("code", assigned_agent="coder", match_quality="excellent")
+    asking = Inquiry(profiles=[CODER], options={"fallback": True})
+    asking.says(decompose=split(subgoal("a"), named), synthesize=answer())
+    asking.on("s1", fails("network"), replies("yes"))
+    asking.stub.on(lambda request: request.agent == "coder", fails("crash"))
+
+    report = await asking.run()
+
+    assert report.status is RunStatus.SUCCEEDED
+    told = "\n".join(lines(report))
+    assert "subgoal 1 (adhoc-reader) was answered at a further attempt" in told
+    assert "subgoal 2 (coder) was answered by a direct call after crash" in told
+    assert document(report)["fallback_agents"] == ["coder"]
+
+
+@in_virtual_time
+async def test_out_of_time_is_a_warning() -> None:
+    """With an answer from what there is."""
+    four = split(*[subgoal(f"part {n}") for n in range(4)])
+    options = {"agent_timeout": 10.0, "max_concurrent": 1}
+    asking = Inquiry(options=options)
+    asking.says(s1="x", decompose=four, synthesize=answer())
+    for number in (2, 3, 4):
+        asking.on(f"s{number}", hangs())
+
+    report = await asking.run()
+
+    assert "out of time: 3 of 4 subgoals were cut off" in report.warnings
+    assert asking.crew.faults
+    assert report.answer is not None
+    assert len(report.answer.missing) == 3
+
+
+@in_virtual_time
+async def test_a_repair_that_fails_leaves_what_was_said() -> None:
+    """An answer in prose is one."""
+    asking = Inquiry().says(decompose=TWO, synthesize="It is 4.")
+    asking.on("synthesize-repair", fails("auth"))
+
+    report = await asking.run()
+
+    assert report.answer is not None
+    assert report.answer.text == "It is 4."
+
+
+@in_virtual_time
+async def test_a_record_that_is_damaged_is_told() -> None:
+    """Not taken for a phase."""
+    first = Inquiry(options={"dry_run": True}).says(decompose=TWO)
+    await first.run()
+    found = first.journal.results
+    found[:] = [
+        evolve(each, output="{") if each.task_id == "route" else each for each in found
+    ]
+
+    with pytest.raises(JournalError, match="phase 'route' is damaged"):
+        await first.again(options={}).run()
 
 
 @pytest.mark.parametrize(
