@@ -4,7 +4,7 @@ Of the tasks that are ready, the one with the longest path behind it goes first.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from typing import Literal
 
 from attrs import define, evolve, field, frozen
@@ -18,6 +18,7 @@ from muster.domain.outcome import Failure, FailureCause, SpawnResult
 from muster.domain.plan import Plan, PlanTask
 from muster.domain.plan_context import context_and_prompt, placed
 from muster.domain.run_report import RunReport, RunStatus, status_of, summarize
+from muster.domain.run_results import InPlanOrder, run_results
 from muster.domain.task import SpawnTask
 
 
@@ -33,31 +34,6 @@ class PlanOptions:
     fail_fast: bool = False
     on_dependency_failure: Literal["fail", "continue"] = "fail"
     estimates: Mapping[str, float] = field(factory=dict)
-
-
-class InPlanOrder(Mapping[str, SpawnResult]):
-    """Results of this run and of those before it, loaded when somebody looks at them."""
-
-    def __init__(
-        self,
-        order: Sequence[str],
-        own: Mapping[str, SpawnResult],
-        known: Mapping[str, SpawnResult],
-    ) -> None:
-        self._order, self._own, self._known = order, own, known
-
-    def __getitem__(self, task_id: str) -> SpawnResult:
-        own = self._own.get(task_id)
-        return self._known[task_id] if own is None else own
-
-    def __contains__(self, task_id: object) -> bool:
-        return task_id in self._own or task_id in self._known
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._order)
-
-    def __len__(self) -> int:
-        return len(self._order)
 
 
 @define(eq=False)
@@ -99,15 +75,17 @@ class PlanExecution:
 
     def _select(self) -> None:
         only = self.options.only
-        for index, task in enumerate(self.plan.tasks):
+        chosen: set[str] = set()
+        for index, task in self.plan.placed():
             if task.done or not (only is None or task.id in only):
                 continue
-            self._selected.append(task.id)
+            chosen.add(task.id)
             if task.id not in self.known:
                 task = self.plan.effective(task)  # noqa: PLW2901 - with its defaults
                 self._tasks[task.id] = task
                 self._requests[task.id] = _request_of(task)
                 self._index[task.id] = index
+        self._selected = self._in_order(chosen)
         _check_places(self.plan, self._tasks.values())
         order = {
             each: tuple(
@@ -122,6 +100,15 @@ class PlanExecution:
             order = _in_waves(order)
         self._waits_for = {each: len(before) for each, before in order.items()}
         self._dependents = graph.dependents(order)
+
+    def _in_order(self, chosen: Container[str]) -> list[str]:
+        """The chosen tasks; of a plan's part also what is known of the rest."""
+        part, known = {task.id for task in self.plan.tasks}, self.known
+        return [
+            each
+            for each in self.plan.whole
+            if each in chosen or (each in known and each not in part)
+        ]
 
     def _start(self, task_id: str) -> None:
         task = self._tasks[task_id]
@@ -212,15 +199,16 @@ class RunOfPlan:
         finally:
             if timer is not None:
                 timer.cancel()
+        totals = run_results(results).totals()
         summary = summarize(
-            results.values(),
-            skipped=len(self.execution.plan.tasks) - len(results),
+            totals,
+            skipped=len(self.execution.plan.whole) - len(results),
             duration=loop.time() - began,
             started_at=clock.utc(started_at),
             completed_at=clock.utc(clock.epoch()),
         )
         interrupted = len(self.fleet.interruptions) > interruptions
-        status = status_of(results.values(), interrupted=interrupted)
+        status = status_of(totals, interrupted=interrupted)
         too_late = self._is_too_late and status is not RunStatus.SUCCEEDED
         if too_late and not interrupted:
             status = RunStatus.DEADLINE

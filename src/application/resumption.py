@@ -48,6 +48,23 @@ class RunHistory:
     finished: Mapping[str, FinishedTask] = field(factory=dict)
     interrupted: Mapping[str, InterruptedTask] = field(factory=dict)
 
+    def keeps(self, task_id: str, identity: str) -> bool:
+        """Whether there is a success of that task with this very content."""
+        finished = self.finished.get(task_id)
+        return (
+            finished is not None
+            and finished.cause is None
+            and finished.identity == identity
+            and task_id not in self.interrupted
+        )
+
+    def without(self, tasks: Collection[str]) -> "RunHistory":
+        """All but what is recorded of these."""
+        finished = {
+            each: task for each, task in self.finished.items() if each not in tasks
+        }
+        return RunHistory(finished, self.interrupted)
+
 
 @define
 class Resumption:
@@ -137,7 +154,7 @@ def blocked(plan: Plan, resumption: Resumption) -> list[str]:
 
 def poisoned_result(plan: Plan, task_id: str, deaths: int) -> SpawnResult:
     """The result of a task that is not run again by itself."""
-    index = next(n for n, task in enumerate(plan.tasks) if task.id == task_id)
+    index, task = next(each for each in plan.placed() if each[1].id == task_id)
     message = (
         f"was running each of the {deaths} times that muster died in a row, and is not "
         "run again by itself; `muster resume --retry-failed` runs it"
@@ -149,7 +166,7 @@ def poisoned_result(plan: Plan, task_id: str, deaths: int) -> SpawnResult:
         task_id=task_id,
         task_index=index,
         exit_code=-1,
-        agent=plan.tasks[index].agent,
+        agent=task.agent,
     )
 
 
@@ -175,16 +192,10 @@ class _Judge:
 
     def keeps(self, task_id: str) -> bool:
         """Whether it is kept as it is, like nearly all of a long run."""
-        finished = self.history.finished.get(task_id)
-        if (
-            finished is None
-            or finished.cause is not None
-            or finished.identity != self.identity_of[task_id]
-            or task_id in self.history.interrupted
-        ):
-            return False
-        self.resumption.kept[task_id] = task_id
-        return True
+        is_kept = self.history.keeps(task_id, self.identity_of[task_id])
+        if is_kept:
+            self.resumption.kept[task_id] = task_id
+        return is_kept
 
     def judge(self, task: PlanTask) -> None:
         identity, found = self.identity_of[task.id], self.resumption

@@ -1,7 +1,7 @@
 """A plan: tasks that wait for each other, checked as a whole when it is built."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -174,6 +174,15 @@ class Plan:
     def dependencies(self) -> dict[str, tuple[str, ...]]:
         """The plan as a graph: each id and the ids that it waits for."""
         return {task.id: task.depends for task in self.tasks}
+
+    @property
+    def whole(self) -> Mapping[str, Sequence[str]]:
+        """The graph of the plan that this is, or is a part of, in its order."""
+        return self.dependencies()
+
+    def placed(self) -> Iterator[tuple[int, PlanTask]]:
+        """Each task with its place in the whole plan, counted from 0."""
+        return enumerate(self.tasks)
 
     def waves(self) -> list[list[str]]:
         """Ids in groups that can run side by side, ``done`` ones included."""

@@ -1,13 +1,13 @@
 """What a whole run came to."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
 from attrs import field, frozen
 
-from muster.domain.outcome import FailureCause, SpawnResult, Usage
+from muster.domain.outcome import FailureCause, SpawnResult
+from muster.domain.run_results import Totals
 
 
 class RunStatus(StrEnum):
@@ -43,7 +43,7 @@ class RunReport:
 
 
 def summarize(
-    results: Iterable[SpawnResult],
+    results: Iterable[SpawnResult] | Totals,
     *,
     skipped: int = 0,
     duration: float,
@@ -51,43 +51,44 @@ def summarize(
     completed_at: str,
 ) -> dict[str, Any]:
     """The sum of results; times are ISO 8601 with an offset, ``duration`` seconds."""
-    results = list(results)
-    causes = Counter(each.failure.cause.value for each in results if each.failure)
-    parked = causes.get(FailureCause.PARKED.value, 0)
-    succeeded = sum(each.success for each in results)
-    usage: Usage | None = None
-    for each in results:
-        if each.usage is not None:
-            usage = each.usage if usage is None else usage + each.usage
+    totals = _totals(results)
+    parked = totals.causes.get(FailureCause.PARKED, 0)
     return {
-        "total": len(results) + skipped,
-        "succeeded": succeeded,
-        "failed": len(results) - succeeded - parked,
+        "total": totals.count + skipped,
+        "succeeded": totals.succeeded,
+        "failed": totals.count - totals.succeeded - parked,
         "skipped": skipped,
         "parked": parked,
         "duration_s": round(duration, 6),
         "started_at": started_at,
         "completed_at": completed_at,
-        "by_cause": dict(causes),
-        "retries": sum(each.retry_count for each in results),
-        "fallbacks": sum(each.fallback for each in results),
-        "usage": usage.to_dict() if usage else None,
+        "by_cause": {cause.value: count for cause, count in totals.causes.items()},
+        "retries": totals.retries,
+        "fallbacks": totals.fallbacks,
+        "usage": totals.usage.to_dict() if totals.usage else None,
     }
 
 
 def status_of(
-    results: Iterable[SpawnResult], *, interrupted: bool = False, skipped: int = 0
+    results: Iterable[SpawnResult] | Totals,
+    *,
+    interrupted: bool = False,
+    skipped: int = 0,
 ) -> RunStatus:
     """The status that results add up to; the most urgent trouble names it."""
-    causes = {each.failure.cause for each in results if each.failure}
     if interrupted:
         return RunStatus.INTERRUPTED
+    causes = set(_totals(results).causes)
     for cause, status in _BY_URGENCY:
         if cause in causes:
             return status
     if causes - _ASKED_FOR:
         return RunStatus.FAILED
     return RunStatus.PARTIAL if causes or skipped else RunStatus.SUCCEEDED
+
+
+def _totals(results: Iterable[SpawnResult] | Totals) -> Totals:
+    return results if isinstance(results, Totals) else Totals.of(results)
 
 
 _BY_URGENCY = (

@@ -1,8 +1,8 @@
 """What a run goes on from: its own results of before, or equal tasks of other runs."""
 
 import sqlite3
-from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from attrs import evolve, frozen
 
@@ -10,10 +10,13 @@ from muster.application.fleet_context import FleetContext
 from muster.application.resumption import identify
 from muster.domain.outcome import SpawnResult
 from muster.domain.plan import Plan, PlanTask
+from muster.domain.run_results import InPlanOrder
 from muster.infrastructure.journal.database import NAME, refused
 from muster.infrastructure.journal.history import load_row
 from muster.infrastructure.journal.learned import durations, shared
 from muster.infrastructure.journal.run_journal import RunJournal
+from muster.infrastructure.plan_files.index import PlanIndex, keep
+from muster.infrastructure.run_store import PLAN
 
 
 @frozen
@@ -55,7 +58,18 @@ async def begin(
         await journal.restore([known[each] for each in past.lacking if each in known])
     if not given:
         return known
-    return ChainMap({str(each.task_id): each for each in given}, known)  # type: ignore[arg-type]
+    own = {str(each.task_id): each for each in given}
+    return InPlanOrder([*own, *known], own, known)
+
+
+def keep_index(journal: RunJournal, index: PlanIndex | None, plan: bytes) -> None:
+    """For whoever takes up the run of a big plan that has not changed since."""
+    if index is None or journal.identities is None:
+        return
+    # A plan in which secrets were masked is read as a whole: they stay out of here.
+    with suppress(OSError):
+        if (journal.folder / PLAN).read_bytes() == plan:
+            keep(journal.folder, index.with_identities(journal.identities), plan)
 
 
 def cached(
@@ -67,7 +81,7 @@ def cached(
     """
     identity_of = journal.identities or {}
     wanted = {task.id: identity_of[task.id] for task in tasks}
-    place = {task.id: at for at, task in enumerate(plan.tasks)}
+    place = {task.id: at for at, task in plan.placed()}
     try:
         rows = shared(journal.connection, wanted)
         found = {each: load_row(journal.connection, rows[each]) for each in rows}

@@ -16,6 +16,7 @@ from muster.infrastructure.cli import preflight
 from muster.infrastructure.cli.flags import EngineFlags, StoryFlags, exclude, seconds
 from muster.infrastructure.cli.output import Output, OutputFlags
 from muster.infrastructure.cli.stored import run_called
+from muster.infrastructure.plan_files.index import PlanIndex
 from muster.infrastructure.settings import Settings
 from muster.infrastructure.text_file import UnreadableTextError, read_bytes
 
@@ -99,7 +100,7 @@ def resume(
             taken.show(console)
         return 0
     with taking_up.taken_up(home, run_id) as taken:
-        settings, plan, text = _decide(taken, way, engine)
+        settings, plan, text, index = _decide(taken, way, engine)
         old = _allowed(taken, plan, text)
         is_new = any(old.tools.get(name) != each for name, each in plan.tools.items())
         checks = set(preflight.checking(plan.tasks))
@@ -108,7 +109,8 @@ def resume(
         preflight.check_supported(taken.pending_tasks, str(taken.stored.plan_path))
         taken.end_leftovers(console)
         taken.show(console)
-        return _run(taken, settings, text, way, console, jsonl=story.jsonl)
+        source = text, index
+        return _run(taken, settings, source, way, console, jsonl=story.jsonl)
 
 
 def _council(
@@ -159,26 +161,41 @@ def _no_plan(way: ResumeFlags, kind: str) -> None:
 
 def _decide(
     taken: "TakenUp", way: ResumeFlags, engine: EngineFlags
-) -> tuple[Settings, Plan, bytes]:
+) -> tuple[Settings, Plan, bytes, PlanIndex | None]:
     from muster.infrastructure.cli.run import below_flags  # noqa: PLC0415
+    from muster.infrastructure.cli.unchanged import unchanged  # noqa: PLC0415
 
     remembered = taken.stored.options
     engine = _merged(engine, remembered)
     sequential = _chosen(way.sequential, remembered, "sequential")
     changes = {"max_concurrent": 1} if sequential else {}
     settings = engine.settings(**changes)
-    name, text = _plan_text(taken, way)
-    plan = plan_files.load(name, text=text, policies=settings.policies)
-    plan = below_flags(plan, engine)
+    source = name, text = _plan_text(taken, way)
     only = _chosen(way.only, remembered, "only")
+    if not only:
+        history = taken.stored.tasks
+        same = unchanged(
+            taken.folder,
+            source,
+            history,
+            settings,
+            lambda plan: below_flags(plan, engine),
+        )
+        if same is not None:
+            taken.decide_unchanged(same, retry_failed=way.retry_failed)
+            return settings, same.plan, text, None
+    document = plan_files.document(name, text=text)
+    plan = plan_files.to_plan(document, name, settings.policies)
+    index = PlanIndex.of(document, plan, name)
+    plan = below_flags(plan, engine)
     taken.decide(plan, settings, only=only, retry_failed=way.retry_failed)
-    return settings, plan, text
+    return settings, plan, text, index
 
 
 def _run(
     taken: "TakenUp",
     settings: Settings,
-    text: bytes,
+    source: tuple[bytes, PlanIndex | None],
     way: ResumeFlags,
     console: Output,
     *,
@@ -192,9 +209,11 @@ def _run(
     )
 
     remembered = taken.stored.options
+    text, index = source
     order = running.Order(
         plan=taken.plan,
         plan_text=text,
+        index=index,
         settings=settings,
         output=console,
         only=taken.only,

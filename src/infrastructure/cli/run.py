@@ -22,6 +22,7 @@ from muster.infrastructure.cli.flags import (
 )
 from muster.infrastructure.cli.output import Output, OutputFlags
 from muster.infrastructure.cli.words import one_line, plural
+from muster.infrastructure.plan_files.index import PlanIndex
 from muster.infrastructure.settings import Settings
 from muster.infrastructure.text_file import UnreadableTextError, read_bytes
 
@@ -86,7 +87,9 @@ def run(
     settings = _settings(engine, way)
     name, data = _read(plan, console)
     check_tickable(name, is_asked=way.tick)
-    found = plan_files.load(name, text=data, policies=settings.policies)
+    document = plan_files.document(name, text=data)
+    found = plan_files.to_plan(document, name, settings.policies)
+    index = PlanIndex.of(document, found, name)
     found = below_flags(found, engine)
     if not found.tasks and data.strip():
         console.warn(f"muster: warning: {name} holds no task; {HOW}")
@@ -95,7 +98,8 @@ def run(
     if way.dry_run:
         return _dry_run(found, tasks, settings, console)
     preflight.consent(found, tasks, console, yes=way.yes)
-    return _run(found, (name, data), engine, way, settings, console, jsonl=story.jsonl)
+    source = name, data, index
+    return _run(found, source, engine, way, settings, console, jsonl=story.jsonl)
 
 
 def _settings(engine: EngineFlags, way: WayFlags) -> Settings:
@@ -108,7 +112,7 @@ def _settings(engine: EngineFlags, way: WayFlags) -> Settings:
 
 def _run(
     plan: Plan,
-    source: tuple[str, bytes],
+    source: tuple[str, bytes, PlanIndex | None],
     engine: EngineFlags,
     way: WayFlags,
     settings: Settings,
@@ -119,11 +123,12 @@ def _run(
     # Here and not above: a mistyped plan should not cost the import of the engine.
     from muster.infrastructure.cli import running  # noqa: PLC0415
 
-    name, data = source
+    name, data, index = source
     limit = seconds(way.deadline, "--deadline")
     order = running.Order(
         plan=plan,
         plan_text=data,
+        index=index,
         settings=settings,
         output=console,
         only=way.only,

@@ -29,7 +29,7 @@ from muster.infrastructure.cli.budgeting import budget_options
 from muster.infrastructure.cli.exit_codes import ExitCode
 from muster.infrastructure.cli.jsonl import JsonLines
 from muster.infrastructure.cli.output import Output
-from muster.infrastructure.cli.past import Past, begin, estimates
+from muster.infrastructure.cli.past import Past, begin, estimates, keep_index
 from muster.infrastructure.cli.plain import PlainView
 from muster.infrastructure.cli.report import leave_report
 from muster.infrastructure.cli.signals import Interruptions
@@ -40,6 +40,7 @@ from muster.infrastructure.clock import SystemClock
 from muster.infrastructure.event_log import EventLog
 from muster.infrastructure.host import Fleet
 from muster.infrastructure.journal.run_journal import RunJournal
+from muster.infrastructure.plan_files.index import PlanIndex
 from muster.infrastructure.randomness import SystemRandomness
 from muster.infrastructure.secrets import Redactor
 from muster.infrastructure.settings import Settings
@@ -70,6 +71,7 @@ class Order:
     settings: Settings
     output: Output
     options: Mapping[str, Any] = field(factory=dict)
+    index: PlanIndex | None = None
     only: Sequence[str] | None = None
     jsonl: bool = False
     answers: Path | None = None
@@ -155,6 +157,7 @@ async def _execute(order: Order) -> Ended:
         known = await begin(
             order.plan, journal, fleet.context, tasks, order.past, cache=order.cache
         )
+        keep_index(journal, order.index, order.plan_text)
         tasks = [task for task in tasks if task.id not in known]
         stage = _Stage(order, tasks, fleet, journal, clock, known)
         return await stage.run()
@@ -189,7 +192,7 @@ class _Stage:
     lines: JsonLines | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        index_of = {task.id: at for at, task in enumerate(self.order.plan.tasks)}
+        index_of = {task.id: at for at, task in self.order.plan.placed()}
         rows = [(index_of[task.id], task.id, task.agent) for task in self.tasks]
         titles = {index_of[task.id]: task.title for task in self.tasks}
         now = self.clock.monotonic()

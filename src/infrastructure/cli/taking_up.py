@@ -23,6 +23,7 @@ from muster.infrastructure import plan_files
 from muster.infrastructure.adapters.local_process import leftovers
 from muster.infrastructure.cli.output import Output
 from muster.infrastructure.cli.past import Past
+from muster.infrastructure.cli.unchanged import Unchanged
 from muster.infrastructure.cli.words import one_line
 from muster.infrastructure.clock import SystemClock
 from muster.infrastructure.durable_file import write_whole
@@ -100,13 +101,32 @@ class TakenUp:
         for task_id in only or ():
             plan.task(task_id)
         self.identities = identify(plan, plan_context(settings, plan))
+        self._judge(plan, self.stored.tasks, only=only, retry_failed=retry_failed)
+
+    def decide_unchanged(self, found: Unchanged, *, retry_failed: bool) -> None:
+        """The same where all but a part of the plan is kept as it is."""
+        self.identities = found.identities
+        rest = found.kept - {task.id for task in found.plan.tasks}
+        history = self.stored.tasks.without(rest)
+        self._judge(found.plan, history, only=None, retry_failed=retry_failed)
+        kept = self.resumption.kept
+        self.resumption.kept = {
+            each: kept.get(each, each)
+            for each in found.plan.whole
+            if each in rest or each in kept
+        }
+
+    def _judge(
+        self,
+        plan: Plan,
+        history: RunHistory,
+        *,
+        only: Sequence[str] | None,
+        retry_failed: bool,
+    ) -> None:
         self.plan, self.only = self._with_own_ticks(plan), only
         self.resumption = plan_resume(
-            self.plan,
-            self.identities,
-            self.stored.tasks,
-            only=only,
-            retry_failed=retry_failed,
+            self.plan, self.identities, history, only=only, retry_failed=retry_failed
         )
         sessions = self.resumption.sessions
         if sessions:
@@ -141,7 +161,7 @@ class TakenUp:
         assert journal is not None and reader is not None  # noqa: S101, PT018 - only what is ours is run
         journal.identities = self.identities
         self._remember_death(journal)
-        places = {task.id: at for at, task in enumerate(self.plan.tasks)}
+        places = {each: at for at, each in enumerate(self.plan.whole)}
         recorded = self.resumption.recorded
         stays = {each: key for each, key in recorded.items() if each == key}
         moved = {each: key for each, key in recorded.items() if each != key}
@@ -166,11 +186,14 @@ class TakenUp:
 
     def _remember_death(self, journal: RunJournal) -> None:
         """For the report: what comes now takes the place of what was cut off."""
-        tasks = map(self.plan.effective, self.plan.tasks)
-        agents = {task.id: task.agent or task.tool for task in tasks}
         running = in_flight(journal.connection, self.home, journal.run)
         if not running:
             return
+        cut_off = {each for each, _, _ in running}
+        tasks = [task for task in self.plan.tasks if task.id in cut_off]
+        agents = {
+            each.id: each.agent or each.tool for each in map(self.plan.effective, tasks)
+        }
         sign = max(started for _, _, started in running)
         with suppress(OSError):
             sign = max(sign, (self.folder / EVENTS).stat().st_mtime)

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -15,13 +15,15 @@ from muster.application.resumption import (
     RunHistory,
 )
 from muster.domain.errors import JournalError
-from muster.domain.outcome import FailureCause, SpawnResult
+from muster.domain.outcome import FailureCause, SpawnResult, Usage
+from muster.domain.run_results import RunResults, Totals
 from muster.infrastructure.journal.database import NAME, open_reader, refused
 from muster.infrastructure.journal.records import (
     DamagedRecordError,
     checksum,
     result_from,
 )
+from muster.infrastructure.journal.statements import SUMMED, SUMS, USED
 
 _CAUSES: Final = {cause.value: cause for cause in FailureCause} | {None: None}
 
@@ -108,10 +110,11 @@ def load_row(connection: sqlite3.Connection, number: int) -> SpawnResult | None:
         return None
 
 
-class StoredResults(Mapping[str, SpawnResult]):
+class StoredResults(RunResults):
     """Results of a run by task id. ``recorded`` says under which id each is kept.
 
-    A look at one loads it; none is held. Raises `JournalError` when it can't be read.
+    A look at one loads it; none is held. The sums are made by SQLite, of what is
+    recorded then. Raises `JournalError` when it can't be read.
     """
 
     def __init__(
@@ -128,13 +131,11 @@ class StoredResults(Mapping[str, SpawnResult]):
     def __getitem__(self, task_id: str) -> SpawnResult:
         key = self._recorded[task_id]
         query = "SELECT document FROM results WHERE run = ? AND task_id = ?"
+        rows = self._rows(query, self._run, key)
+        if not rows:
+            raise JournalError(f"the result of '{key}' is gone", str(self._path))
         try:
-            row = self._connection.execute(query, (self._run, key)).fetchone()
-            if row is None:
-                raise JournalError(f"the result of '{key}' is gone", str(self._path))
-            result = result_from(row[0])
-        except sqlite3.Error as exc:
-            raise refused(exc, self._path) from exc
+            result = result_from(rows[0][0])
         except DamagedRecordError as exc:
             problem = f"the result of '{key}' is damaged: {exc}"
             raise JournalError(problem, str(self._path)) from exc
@@ -152,6 +153,51 @@ class StoredResults(Mapping[str, SpawnResult]):
 
     def __len__(self) -> int:
         return len(self._recorded)
+
+    def totals(self) -> Totals:
+        """See `RunResults`."""
+        rows = self._rows(SUMS, self._run, json.dumps(self._others()))
+        return sum(map(_totals, rows), Totals())
+
+    def failed(self) -> dict[str, SpawnResult]:
+        """See `RunResults`."""
+        query = "SELECT task_id FROM results WHERE run = ? AND cause IS NOT NULL"
+        keys = {key for (key,) in self._rows(query, self._run)}
+        return {each: self[each] for each, key in self._recorded.items() if key in keys}
+
+    def seconds(self) -> dict[str, float]:
+        """See `RunResults`."""
+        query = "SELECT task_id, seconds FROM results WHERE run = ?"
+        took = dict(self._rows(query, self._run))
+        return {each: took.get(key) or 0.0 for each, key in self._recorded.items()}
+
+    def _others(self) -> list[str]:
+        """What else is recorded of the run, nearly always very little."""
+        query = "SELECT task_id FROM results WHERE run = ?"
+        keys = {key for (key,) in self._rows(query, self._run)}
+        return list(keys.difference(self._recorded.values()))
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except sqlite3.Error as exc:
+            raise refused(exc, self._path) from exc
+
+
+def _totals(row: Sequence[Any]) -> Totals:
+    """Those of one cause. What an older muster did not write yet counts nothing."""
+    cause, count, recovered, told, *values = row
+    known = _CAUSES.get(cause, FailureCause.UNKNOWN)
+    sums = {name: each or 0 for name, each in zip(SUMMED, values, strict=False)}
+    used = dict(zip(USED, values[len(SUMMED) :], strict=True))
+    used["cost_estimated"] = bool(used["cost_estimated"])
+    return Totals(
+        count,
+        {} if known is None else {known: count},
+        recovered=recovered,
+        usage=Usage(**used) if told else None,
+        **sums,
+    )
 
 
 def _finished(

@@ -2,6 +2,9 @@
 
 from typing import Any, Final
 
+from attrs import fields
+
+from muster.domain.outcome import Usage
 from muster.infrastructure.journal.records import Record
 
 # A first attempt that finds its own mark is one whose host died while it ran: a result
@@ -38,6 +41,28 @@ COMPLETED: Final = """
 UPDATE runs SET status = ?, summary = ?, owner_pid = NULL, owner_since = NULL
 WHERE run = ?
 """
+# What the results of a run add up to, by cause, all but those of some tasks.
+SUMMED: Final = ("retries", "fallbacks", "leftovers", "cached", "simulated", "work")
+USED: Final = tuple(field.name for field in fields(Usage))
+_SUMS: Final = ", ".join(
+    f"sum(json_extract(document, '$.{name}'))"
+    for name in (
+        "retry_count",
+        "fallback",
+        "leftovers",
+        "cached",
+        "simulated",
+        "execution_time",
+        *(f"usage.{each}" for each in USED),
+    )
+)
+SUMS: Final = f"""
+SELECT cause, count(*),
+    sum(cause IS NULL AND json_extract(document, '$.retry_count') > 0),
+    sum(json_type(document, '$.usage') = 'object'), {_SUMS}
+FROM results WHERE run = ? AND task_id NOT IN (SELECT value FROM json_each(?))
+GROUP BY cause
+"""  # noqa: S608 - names of our own
 
 
 def row_of(run: int, record: Record, now: float) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from muster.infrastructure.plan_files.document import PlanDocument
 from muster.infrastructure.plan_files.reading import to_plan
 from muster.infrastructure.text_file import UnreadableTextError, decode, read_bytes
 
-__all__ = ["FORMATS", "MAX_BYTES", "load", "parse"]
+__all__ = ["FORMATS", "MAX_BYTES", "document", "load", "parse", "to_plan"]
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 
@@ -33,12 +33,25 @@ def load(
     policies known besides the presets; with None, names are not checked.
     """
     name = os.fspath(path)
+    return to_plan(document(path, text=text, syntax=syntax), name, policies)
+
+
+def document(
+    path: str | os.PathLike[str],
+    *,
+    text: str | bytes | None = None,
+    syntax: str | None = None,
+) -> PlanDocument:
+    """What `load` makes its plan of. Raises `PlanError` where there is no such file,
+    or nothing of its syntax in it.
+    """
+    name = os.fspath(path)
     try:
         data = read_bytes(path, MAX_BYTES) if text is None else text
         whole = decode(data) if isinstance(data, bytes) else _clean(data)
     except UnreadableTextError as exc:
         raise one_error([PlanError(f"the plan {exc}", name)]) from exc
-    return parse(whole, name=name, syntax=syntax, policies=policies)
+    return _document(whole, name, syntax)
 
 
 def parse(
@@ -49,15 +62,18 @@ def parse(
     policies: Collection[str] | None = None,
 ) -> Plan:
     """The plan in a text; see `load`."""
+    return to_plan(_document(text, name, syntax), name, policies)
+
+
+def _document(text: str, name: str, syntax: str | None) -> PlanDocument:
     reader = FORMATS.get(syntax or _syntax_of(name, text))
     if reader is None:
         known = ", ".join(FORMATS)
         raise one_error([PlanError(f"unknown syntax '{syntax}'; there are {known}")])
     try:
-        document = reader(text)
+        return reader(text)
     except PlanError as exc:
         raise one_error([PlanError(exc.problem, name, exc.line)]) from exc
-    return to_plan(document, name, policies)
 
 
 def _clean(text: str) -> str:
