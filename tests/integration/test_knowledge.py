@@ -11,11 +11,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from attrs import define, field
 
 from muster.domain import presets
 from muster.domain.errors import ConfigError
 from muster.infrastructure.knowledge import database
+from muster.infrastructure.knowledge.index import Index, Source
 from muster.infrastructure.knowledge.project_knowledge import ProjectKnowledge
+from muster.infrastructure.knowledge.reading import Reader
 from muster.infrastructure.secrets import Redactor
 
 NO_GIT: Mapping[str, str] = {"PATH": ""}
@@ -133,6 +136,8 @@ def test_left_out(project: Path, environ: Mapping[str, str] | None) -> None:
         },
     )
     (project / "link.txt").symlink_to(project / "a.txt")
+    write(project.parent, {"elsewhere/b.txt": "zebra"})
+    (project / "linked").symlink_to(project.parent / "elsewhere")
     os.mkfifo(project / "fifo")
     git(project, "init", "-q")
 
@@ -204,17 +209,70 @@ def test_change_that_looks_like_none(project: Path) -> None:
     assert found(project, "moose") == ["a.txt"]
 
 
-def test_unchanged_files_are_not_read(project: Path) -> None:
-    """A second start looks at sizes and times only."""
+@pytest.mark.parametrize(("seconds", "is_read"), [(0, True), (10, False)])
+def test_unchanged_files_are_not_read(
+    project: Path, seconds: int, *, is_read: bool
+) -> None:
+    """Size and times are believed of files that were old when they were read."""
     write(project, {"a.txt": "zebra"})
-    old = (project / "a.txt").stat().st_mtime_ns
     before = fingerprint(project)
     with closing(sqlite3.connect(index_of(project), isolation_level=None)) as index:
-        # As if it had been indexed long after the last change.
-        index.execute("UPDATE files SET looked = looked + 10000000000, digest = x'00'")
-    assert old
+        later = (seconds * 1_000_000_000,)
+        index.execute("UPDATE files SET looked = looked + ?, digest = x'00'", later)
 
-    assert fingerprint(project) != before
+    assert (fingerprint(project) == before) is is_read
+
+
+def test_file_that_became_something_else(project: Path) -> None:
+    """What is no regular file when its turn comes is left out, and nobody waits."""
+    os.mkfifo(project / "a.txt")
+    reader = Reader(project)
+
+    said, text = reader._read(Source(b"a.txt", 1, 0, 0, 0, b""))
+
+    assert (said.left_out, text) == ("unreadable", None)
+
+
+@define
+class BreakingReader(Reader):
+    """Breaks once, in the middle of a file."""
+
+    broken: list[bytes] = field(factory=list)
+
+    def apply(self, index: Index, source: Source) -> None:
+        """Forgets the file, and then the disk is gone."""
+        if not self.broken:
+            self.broken.append(source.path)
+            index.remove(source.path)
+            raise sqlite3.OperationalError
+        super().apply(index, source)
+
+
+def test_half_of_a_change_is_none(project: Path) -> None:
+    """A change that breaks leaves the index as it was, and is made all the same."""
+    write(project, {"a.txt": "zebra"})
+    assert found(project, "zebra") == ["a.txt"]
+    write(project, {"a.txt": "zebra and quagga"})
+
+    async def ask() -> None:
+        async with knowledge_of(project) as knowledge:
+            knowledge._upkeep.reader = BreakingReader(project)
+            assert await knowledge.retrieve("quagga", limit=1)
+
+    asyncio.run(ask())
+    with closing(sqlite3.connect(index_of(project))) as index:
+        assert index.execute("SELECT body FROM chunks").fetchall() == [("zebra",)]
+
+
+def test_common_words_give_way_to_rare_ones(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where ranking would take too long, what tells most is sought alone."""
+    write(project, {f"{n}.txt": "lane lane" for n in range(9)} | {"z.txt": "zebra"})
+    monkeypatch.setattr(presets, "SEARCHED_CHUNKS", 5)
+
+    assert found(project, "zebra lane") == ["z.txt"]
+    assert len(found(project, "lane")) == 9
 
 
 @pytest.mark.parametrize(

@@ -154,12 +154,8 @@ class Index:
         }
         ranked = sorted(filter(counts.__getitem__, words), key=counts.__getitem__)
         sums = accumulate(counts[word] for word in ranked)
-        # The rarest is sought in any case, the others while there is room.
-        return [
-            word
-            for place, (word, total) in enumerate(zip(ranked, sums, strict=True))
-            if total <= most or not place
-        ]
+        # No count is above the bound: the rarest is always among them.
+        return [word for word, total in zip(ranked, sums, strict=True) if total <= most]
 
     def _hits(self, words: Iterable[str], *, named: bool) -> list[Hit]:
         sought = " OR ".join(f'"{word}"' for word in words)
