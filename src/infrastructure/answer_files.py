@@ -15,7 +15,7 @@ from attrs import define
 
 from muster.domain import presets
 from muster.domain.errors import JournalError
-from muster.infrastructure.durable_file import FOLDER_MODE, write_durably
+from muster.infrastructure.durable_file import FOLDER_MODE, write_whole
 
 FOLDER: Final = "soar"
 ANSWERS: Final = "answers"
@@ -106,6 +106,6 @@ def _read(path: Path) -> Mapping[str, Any] | None:
 def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        write_durably(path, text.encode("utf-8", "replace"))
+        write_whole(str(path), text.encode("utf-8", "replace"))
     except OSError as error:
         raise JournalError(f"can't be written: {error.strerror}", str(path)) from error
