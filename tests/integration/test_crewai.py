@@ -7,6 +7,7 @@ import os
 import pkgutil
 import subprocess
 import sys
+import threading
 import warnings
 from importlib import import_module
 from pathlib import Path
@@ -60,6 +61,7 @@ async def ask(
         return error.failure, events
     finally:
         await crews.aclose()
+        assert not [each for each in threading.enumerate() if "crew" in each.name]
 
 
 async def test_a_profile_becomes_its_agent() -> None:

@@ -294,7 +294,7 @@ def _side_answer(request: HttpRequest) -> Any:
         return {"input_tokens": 11}
     if path.endswith(":countTokens"):
         return {"totalTokens": 11}
-    if path.endswith("/models"):
+    if path in {"/v1/models", "/v1beta/models"}:
         head = {"object": "model", "type": "model", "created": CREATED}
         listed = [{"id": name, "owned_by": "tests", **head} for name in _MODELS]
         return {"object": "list", "data": listed, "has_more": False, "models": []}

@@ -82,10 +82,11 @@ class Library:
 
     def tool(self, place: str) -> Any:
         """The tool at ``package.module:name``. Raises what loading it raises."""
+        parts = self.parts()  # before a tool's module imports crewai in its own way
         module, _, name = place.partition(":")
         found = getattr(import_module(module), name)
         found = found() if isinstance(found, type) else found
-        if not isinstance(found, self.parts().base_tool):
+        if not isinstance(found, parts.base_tool):
             problem = f"{place} is no crewai tool"
             raise TypeError(problem)
         return found

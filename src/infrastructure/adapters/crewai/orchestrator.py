@@ -44,7 +44,8 @@ class CrewAIOrchestrator:
     table of names, as profiles use them, and places ("package.module:name").
 
     A cancelled crew ends where it waits for its model. What cannot be ended is a tool
-    of the crew that does not return: its thread is left behind.
+    of the crew that does not return: its thread is left behind, and Python waits for
+    it before it exits.
     """
 
     capabilities = Capabilities("crewai", takes_profiles=True)
