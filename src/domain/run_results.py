@@ -10,11 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from attrs import field, frozen
 
 from muster.domain.outcome import FailureCause, SpawnResult, Usage
+from muster.domain.usage_by_agent import joined_usage, usage_by_agent
 
 
 @frozen
 class Totals:
-    """Sums over results. ``work`` in seconds; ``usage`` None where nobody told."""
+    """Sums over results. ``work`` in seconds; ``usage`` None where nobody told, and of
+    each of the ``agents`` that did.
+    """
 
     count: int = 0
     causes: Mapping[FailureCause, int] = field(factory=dict)
@@ -26,6 +29,7 @@ class Totals:
     simulated: int = 0
     work: float = 0.0
     usage: Usage | None = None
+    agents: Mapping[str, Usage] = field(factory=dict)
 
     @classmethod
     def of(cls, results: Iterable[SpawnResult]) -> "Totals":
@@ -45,6 +49,7 @@ class Totals:
             sum(each.simulated for each in results),
             sum(each.execution_time for each in results),
             usage,
+            usage_by_agent(results),
         )
 
     def __add__(self, other: "Totals") -> "Totals":
@@ -59,6 +64,7 @@ class Totals:
             self.simulated + other.simulated,
             self.work + other.work,
             _added(self.usage, other.usage),
+            joined_usage(self.agents, other.agents),
         )
 
     @property
@@ -81,6 +87,10 @@ class RunResults(Mapping[str, SpawnResult]):
     def seconds(self) -> dict[str, float]:
         """What each took."""
         return {name: each.execution_time for name, each in self.items()}
+
+    def spans(self) -> dict[str, tuple[float, float]]:
+        """When the first attempt at each began, and when it was done; epoch seconds."""
+        return {name: span_of(each) for name, each in self.items() if each.attempts}
 
 
 class InPlanOrder(RunResults):
@@ -111,23 +121,26 @@ class InPlanOrder(RunResults):
         """See `RunResults`."""
         if not self._is_all:
             return super().totals()
-        return Totals.of(self._own.values()) + run_results(self._known).totals()
+        return run_results(self._own).totals() + run_results(self._known).totals()
 
     def failed(self) -> dict[str, SpawnResult]:
         """See `RunResults`."""
         if not self._is_all:
             return super().failed()
-        known = run_results(self._known).failed()
-        own = {name: each for name, each in self._own.items() if not each.success}
-        found = {**known, **own}
+        found = run_results(self._known).failed() | run_results(self._own).failed()
         return {each: found[each] for each in self._order if each in found}
 
     def seconds(self) -> dict[str, float]:
         """See `RunResults`."""
         if not self._is_all:
             return super().seconds()
-        own = {name: each.execution_time for name, each in self._own.items()}
-        return {**run_results(self._known).seconds(), **own}
+        return run_results(self._known).seconds() | run_results(self._own).seconds()
+
+    def spans(self) -> dict[str, tuple[float, float]]:
+        """See `RunResults`."""
+        if not self._is_all:
+            return super().spans()
+        return run_results(self._known).spans() | run_results(self._own).spans()
 
     @property
     def _is_all(self) -> bool:
@@ -152,6 +165,12 @@ class _Held(RunResults):
 def run_results(results: Mapping[str, SpawnResult]) -> RunResults:
     """These results, able to tell what they add up to."""
     return results if isinstance(results, RunResults) else _Held(results)
+
+
+def span_of(result: SpawnResult) -> tuple[float, float]:
+    """See `RunResults.spans`; of a result with attempts."""
+    start = result.attempts[0].started_at
+    return start, start + result.execution_time
 
 
 def _added(one: Usage | None, other: Usage | None) -> Usage | None:

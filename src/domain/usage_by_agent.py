@@ -1,6 +1,6 @@
 """What each agent of a run used, as far as it was told."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from muster.domain.outcome import SpawnResult, Usage
 
@@ -15,6 +15,19 @@ def usage_by_agent(results: Iterable[SpawnResult]) -> dict[str, Usage]:
             name = each.agent or NO_AGENT
             known = found.get(name)
             found[name] = each.usage if known is None else known + each.usage
+    return _dearest_first(found)
+
+
+def joined_usage(*sums: Mapping[str, Usage]) -> dict[str, Usage]:
+    """Sums of `usage_by_agent` as one."""
+    found: dict[str, Usage] = {}
+    for some in sums:
+        for name, usage in some.items():
+            found[name] = found[name] + usage if name in found else usage
+    return _dearest_first(found)
+
+
+def _dearest_first(found: Mapping[str, Usage]) -> dict[str, Usage]:
     return dict(sorted(found.items(), key=lambda item: _size(item[1]), reverse=True))
 
 

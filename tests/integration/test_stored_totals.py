@@ -5,7 +5,7 @@ from contextlib import closing
 import attrs
 import pytest
 
-from muster.domain.outcome import Failure, FailureCause, SpawnResult, Usage
+from muster.domain.outcome import Attempt, Failure, FailureCause, SpawnResult, Usage
 from muster.domain.run_results import InPlanOrder, Totals, run_results
 from muster.infrastructure.clock import SystemClock
 from muster.infrastructure.journal.database import open_reader
@@ -18,6 +18,7 @@ NUMBERS = {
     for number, field in enumerate(attrs.fields(Usage), start=3)
     if field.name != "cost_estimated"
 }
+ATTEMPT = Attempt(1, None, "sim", 100.0, 1.0)
 
 
 def result(name: str, **options: object) -> SpawnResult:
@@ -30,11 +31,11 @@ def result(name: str, **options: object) -> SpawnResult:
 RESULTS = {
     each.task_id: each
     for each in [
-        result("a", output="yes", execution_time=1.5),
-        result("b", retry_count=2, fallback=True, usage=Usage(**NUMBERS)),
+        result("a", output="yes", execution_time=1.5, attempts=(ATTEMPT, ATTEMPT)),
+        result("b", retry_count=2, fallback=True, agent="x", usage=Usage(**NUMBERS)),
         result("c", simulated=True, usage=Usage(1, cost_usd=0.5, cost_estimated=True)),
         result("d", cached=True, leftovers=3, execution_time=4.0),
-        result("e", cause="crash", retry_count=1, usage=Usage()),
+        result("e", cause="crash", retry_count=1, agent="x", usage=Usage()),
         result("f", cause="crash", execution_time=2.0),
         result("g", cause="parked"),
     ]
@@ -69,6 +70,7 @@ def test_the_sums(stored, names):
     assert found.totals() == Totals.of(own.values())
     assert found.totals().succeeded == sum(each.success for each in own.values())
     assert found.failed() == {n: each for n, each in own.items() if not each.success}
+    assert found.spans() == run_results(own).spans()
     # A task whose answer was another's took no time of its own.
     assert {n: each for n, each in found.seconds().items() if n != "d"} == {
         n: each.execution_time for n, each in own.items() if n != "d"
@@ -84,6 +86,7 @@ def test_joined(stored, known):
     assert joined.totals() == Totals.of(RESULTS.values())
     assert joined.failed() == run_results(RESULTS).failed()
     assert list(joined.failed()) == ["e", "f", "g"]
+    assert joined.spans() == {"a": (100.0, 101.5)}
 
 
 def test_no_more_than_was_asked_for(stored):
@@ -93,3 +96,4 @@ def test_no_more_than_was_asked_for(stored):
     assert joined.totals().count == 2
     assert list(joined.failed()) == ["e"]
     assert joined.seconds() == {"a": 1.5, "e": 0.0}
+    assert list(joined.spans()) == ["a"]

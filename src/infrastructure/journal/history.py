@@ -17,13 +17,14 @@ from muster.application.resumption import (
 from muster.domain.errors import JournalError
 from muster.domain.outcome import FailureCause, SpawnResult, Usage
 from muster.domain.run_results import RunResults, Totals
+from muster.domain.usage_by_agent import NO_AGENT
 from muster.infrastructure.journal.database import NAME, open_reader, refused
 from muster.infrastructure.journal.records import (
     DamagedRecordError,
     checksum,
     result_from,
 )
-from muster.infrastructure.journal.statements import SUMMED, SUMS, USED
+from muster.infrastructure.journal.statements import SPANS, SUMMED, SUMS, USED
 
 _CAUSES: Final = {cause.value: cause for cause in FailureCause} | {None: None}
 
@@ -171,6 +172,15 @@ class StoredResults(RunResults):
         took = dict(self._rows(query, self._run))
         return {each: took.get(key) or 0.0 for each, key in self._recorded.items()}
 
+    def spans(self) -> dict[str, tuple[float, float]]:
+        """See `RunResults`."""
+        took = {key: span for key, *span in self._rows(SPANS, self._run)}
+        return {
+            each: (took[key][0], took[key][0] + took[key][1])
+            for each, key in self._recorded.items()
+            if key in took
+        }
+
     def _others(self) -> list[str]:
         """What else is recorded of the run, nearly always very little."""
         query = "SELECT task_id FROM results WHERE run = ?"
@@ -185,17 +195,21 @@ class StoredResults(RunResults):
 
 
 def _totals(row: Sequence[Any]) -> Totals:
-    """Those of one cause. What an older muster did not write yet counts nothing."""
-    cause, count, recovered, told, *values = row
+    """Those of one cause and agent. What an older muster did not write yet counts
+    nothing.
+    """
+    cause, agent, count, recovered, told, *values = row
     known = _CAUSES.get(cause, FailureCause.UNKNOWN)
     sums = {name: each or 0 for name, each in zip(SUMMED, values, strict=False)}
     used = dict(zip(USED, values[len(SUMMED) :], strict=True))
     used["cost_estimated"] = bool(used["cost_estimated"])
+    usage = Usage(**used) if told else None
     return Totals(
         count,
         {} if known is None else {known: count},
         recovered=recovered,
-        usage=Usage(**used) if told else None,
+        usage=usage,
+        agents={} if usage is None else {agent or NO_AGENT: usage},
         **sums,
     )
 

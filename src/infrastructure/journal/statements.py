@@ -41,7 +41,7 @@ COMPLETED: Final = """
 UPDATE runs SET status = ?, summary = ?, owner_pid = NULL, owner_since = NULL
 WHERE run = ?
 """
-# What the results of a run add up to, by cause, all but those of some tasks.
+# What the results of a run add up to, by cause and agent, all but those of some tasks.
 SUMMED: Final = ("retries", "fallbacks", "leftovers", "cached", "simulated", "work")
 USED: Final = tuple(field.name for field in fields(Usage))
 _SUMS: Final = ", ".join(
@@ -57,12 +57,18 @@ _SUMS: Final = ", ".join(
     )
 )
 SUMS: Final = f"""
-SELECT cause, count(*),
+SELECT cause, json_extract(document, '$.agent') AS agent, count(*),
     sum(cause IS NULL AND json_extract(document, '$.retry_count') > 0),
     sum(json_type(document, '$.usage') = 'object'), {_SUMS}
 FROM results WHERE run = ? AND task_id NOT IN (SELECT value FROM json_each(?))
-GROUP BY cause
+GROUP BY cause, agent
 """  # noqa: S608 - names of our own
+# When the tasks of a run were begun, and what they took.
+SPANS: Final = """
+SELECT task_id, json_extract(document, '$.attempts[0].started_at') AS began,
+    coalesce(seconds, 0.0)
+FROM results WHERE run = ? AND began IS NOT NULL
+"""
 
 
 def row_of(run: int, record: Record, now: float) -> tuple[Any, ...]:

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from muster.domain.outcome import SpawnResult
-from muster.domain.usage_by_agent import usage_by_agent
+from muster.domain.outcome import Usage
 from muster.infrastructure.cost_words import money
 from muster.infrastructure.report.html import Mask, clean, counted
 
@@ -12,9 +11,8 @@ _MAX_NAME: Final = 80
 _MAX_AGENTS: Final = 300
 
 
-def agents(results: Mapping[str, SpawnResult], mask: Mask) -> Iterator[str]:
+def agents(used: Mapping[str, Usage], mask: Mask) -> Iterator[str]:
     """One row each, the dearest first."""
-    used = usage_by_agent(results.values())
     if len(used) < 2:  # noqa: PLR2004 - the sum stands above
         return
     yield (

@@ -11,6 +11,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from muster.domain.outcome import SpawnResult
+from muster.domain.run_results import Totals
 from muster.infrastructure.cost_words import money, usage_of
 from muster.infrastructure.report.by_agent import agents
 from muster.infrastructure.report.chart import chart, critical_path
@@ -23,6 +24,7 @@ from muster.infrastructure.report.sections import (
     outputs,
     tasks,
 )
+from muster.infrastructure.report.telling import telling
 from muster.infrastructure.report.timeline import Timeline, timeline
 
 _HEAD: Final = """<!doctype html>
@@ -53,34 +55,35 @@ def render(
     It grows with the run up to a few megabytes, and says what it leaves out.
     """
     told = told or Told()
-    # Results may be loaded at each look: one look each.
-    results = dict(results)
+    dependencies = told.dependencies or {}
+    found = telling(results, dependencies)
+    results = found.results
     cut = [each for death in told.interruptions for each in death.attempts]
-    line = timeline(results, told.dependencies, cut)
+    line = timeline(results, dependencies, cut, took=found.took, unseen=found.unseen)
     titles, mask = told.titles or {}, told.mask
+    unseen = found.totals.count - len(results)
     # By hand: importlib.resources costs more to import than all the rest here.
     style = Path(__file__).with_name("style.css").read_text("utf-8")
-    failed = {name: each for name, each in results.items() if not each.success}
-    left_out = {name: each for name, each in failed.items() if is_left_out(each)}
-    failed = {name: each for name, each in failed.items() if name not in left_out}
+    left_out = {name: each for name, each in found.failed.items() if is_left_out(each)}
+    failed = {n: each for n, each in found.failed.items() if n not in left_out}
     parts = [
         f"{_HEAD}<title>muster run {clean(run_id)}</title>\n",
         f"<style>\n{style}</style>\n</head>\n<body><main>\n",
-        *_top(run_id, results, told),
-        *_tiles(results, told.summary or {}, line, len(failed), len(left_out)),
+        *_top(run_id, found.totals, told),
+        *_tiles(found.totals, told.summary or {}, line, len(failed), len(left_out)),
         *failures(failed, mask),
         *not_done(left_out, mask),
         *chart(line, mask),
         *critical_path(line, results, titles, mask),
-        *tasks(results, titles, mask),
-        *agents(results, mask),
-        *outputs(results, mask),
+        *tasks(results, titles, mask, unseen),
+        *agents(found.totals.agents, mask),
+        *outputs(results, mask, unseen),
         "</main></body></html>",
     ]
     return "".join(parts)
 
 
-def _top(run_id: str, results: Mapping[str, SpawnResult], told: Told) -> Iterator[str]:
+def _top(run_id: str, totals: Totals, told: Told) -> Iterator[str]:
     summary = told.summary or {}
     began = "resumed" if told.interruptions else "began"
     words = [str(summary.get("status") or "did not end")]
@@ -91,7 +94,7 @@ def _top(run_id: str, results: Mapping[str, SpawnResult], told: Told) -> Iterato
     ]
     yield f"<h1>Run {clean(run_id)}</h1>\n"
     yield f'<p class="soft">{clean(" · ".join(words))}'
-    if any(each.simulated for each in results.values()):
+    if totals.simulated:
         yield ' · <span class="stamp">some answers are simulated</span>'
     yield "</p>\n"
     for death in told.interruptions:
@@ -103,20 +106,18 @@ def _top(run_id: str, results: Mapping[str, SpawnResult], told: Told) -> Iterato
 
 
 def _tiles(
-    results: Mapping[str, SpawnResult],
+    totals: Totals,
     summary: Mapping[str, Any],
     line: Timeline,
     failed: int,
     left_out: int,
 ) -> Iterator[str]:
-    done = sum(each.success for each in results.values())
-    recovered = sum(each.success and each.retry_count > 0 for each in results.values())
+    recovered, leftovers = totals.recovered, totals.leftovers
     usage = usage_of(summary.get("usage"))
     worked = line.seconds - line.paused
-    leftovers = sum(each.leftovers for each in results.values())
     rows: list[tuple[str, str, str]] = [
-        ("", f"{summary.get('total') or len(results):,}", "tasks"),
-        ("good", f"{done:,}", "done"),
+        ("", f"{summary.get('total') or totals.count:,}", "tasks"),
+        ("good", f"{totals.succeeded:,}", "done"),
         ("bad" if failed else "", f"{failed:,}", "failed"),
         *([("", f"{left_out:,}", "not done")] if left_out else []),
         *([("", f"{recovered:,}", "recovered")] if recovered else []),

@@ -91,9 +91,12 @@ def not_done(left_out: Mapping[str, SpawnResult], mask: Mask) -> Iterator[str]:
 
 
 def tasks(
-    results: Mapping[str, SpawnResult], titles: Mapping[str, str], mask: Mask
+    results: Mapping[str, SpawnResult],
+    titles: Mapping[str, str],
+    mask: Mask,
+    unseen: int = 0,
 ) -> Iterator[str]:
-    """One row each. What nobody told is unknown, never 0."""
+    """One row each; ``unseen`` more are not given. What nobody told is unknown, not 0."""
     if not results:
         return
     yield (
@@ -113,10 +116,12 @@ def tasks(
             f'<td class="n">{tokens}</td><td class="n">{cost}</td></tr>\n'
         )
     yield "</table></div>\n"
-    yield _more(len(results) - MAX_TASKS, "tasks")
+    yield _more(len(results) + unseen - MAX_TASKS, "tasks")
 
 
-def outputs(results: Mapping[str, SpawnResult], mask: Mask) -> Iterator[str]:
+def outputs(
+    results: Mapping[str, SpawnResult], mask: Mask, unseen: int = 0
+) -> Iterator[str]:
     """The answers, as far as they fit on a page that opens at once."""
     said = {name: each for name, each in results.items() if each.output or each.stderr}
     if said:
@@ -141,7 +146,7 @@ def outputs(results: Mapping[str, SpawnResult], mask: Mask) -> Iterator[str]:
             text = _excerpt(result.stderr, mask)
             yield f'<p class="soft">stderr</p><pre>{text}</pre>'
         yield "</details>\n"
-    yield _more(len(said) - told, "outputs")
+    yield _more(len(said) + unseen - told, "outputs")
 
 
 def _names(names: Sequence[str], mask: Mask) -> str:

@@ -71,39 +71,46 @@ def timeline(
     results: Mapping[str, SpawnResult],
     dependencies: Mapping[str, Sequence[str]] | None = None,
     cut: Iterable[CutAttempt] = (),
+    *,
+    took: Mapping[str, float] | None = None,
+    unseen: Sequence[tuple[float, float]] = (),
 ) -> Timeline:
     """The time line of a run; without ``dependencies`` there is no critical path.
 
-    ``cut`` are attempts that ended with a muster that died; they have no result.
+    ``cut`` are attempts that ended with a muster that died; they have no result. Where
+    ``results`` are but a part, ``took`` are the seconds of all, and ``unseen`` the
+    times of the others: they are on the axis and have no bar.
     """
+    if took is None:
+        took = {name: each.execution_time for name, each in results.items()}
     spans = [_of_cut(each) for each in cut]
     spans += [
         _of(task_id, result, attempt)
         for task_id, result in results.items()
         for attempt in result.attempts
     ]
-    path = critical_path(results, dependencies or {})
-    axis = Axis.of((each.start, each.end) for each in spans)
+    path = critical_path(took, dependencies or {})
+    axis = Axis.of([*((each.start, each.end) for each in spans), *unseen])
     shown = _most_telling(spans, frozenset(path))
     return Timeline(
         tuple(_groups(shown, axis, frozenset(path))),
         axis.seconds,
         axis.paused,
         path,
-        sum(results[each].execution_time for each in path),
+        sum(took[each] for each in path),
         tuple(axis.ticks()),
         axis.breaks(),
-        len(spans) - len(shown),
+        len(spans) - len(shown) + len(unseen),
     )
 
 
 def critical_path(
-    results: Mapping[str, SpawnResult], dependencies: Mapping[str, Sequence[str]]
+    took: Mapping[str, float], dependencies: Mapping[str, Sequence[str]]
 ) -> tuple[str, ...]:
     """The chain of tasks, each waiting for the one before, that took longest."""
     known = {
-        task_id: [each for each in dependencies.get(task_id, ()) if each in results]
-        for task_id in results
+        task_id: [each for each in dependencies.get(task_id, ()) if each in took]
+        for task_id in took
     }
     if not any(known.values()):
         return ()
@@ -111,8 +118,7 @@ def critical_path(
     before: dict[str, str | None] = {}
     for task_id in graph.topological(known):
         last = max(known[task_id], key=longest.__getitem__, default=None)
-        took = results[task_id].execution_time
-        longest[task_id] = took + (longest[last] if last is not None else 0.0)
+        longest[task_id] = took[task_id] + (longest[last] if last is not None else 0.0)
         before[task_id] = last
     node: str | None = max(longest, key=longest.__getitem__)
     path: list[str] = []
