@@ -95,7 +95,7 @@ async def test_what_a_task_said_is_there_to_be_read(tmp_path):
     redactor = Redactor({"MY_TOKEN": "hunter2-hunter2"})
     store = create(tmp_path / ".muster", redactor=redactor)
     prefix = store.output_path("big")
-    Path(prefix + ".out").write_text("the whole of it")
+    Path(prefix + ".out").write_text("the whole of it")  # noqa: ASYNC240
     failure = Failure(FailureCause.CRASH, "no")
     first = SpawnResult(
         success=False, failure=failure, task_id="a", output="long words", stderr="oh"

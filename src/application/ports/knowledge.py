@@ -7,7 +7,7 @@ from muster.domain.knowledge import Chunk
 
 
 class Knowledge(Protocol):
-    """Chunks of code and documents, found by words, never older than the call."""
+    """Chunks of code and documents, found by words, at most moments old."""
 
     async def retrieve(
         self, query: str, *, limit: int, files: Sequence[str] = ()

@@ -21,7 +21,10 @@ from muster.infrastructure.adapters.local_process.failures import (
     RequestRejectedError,
     rejected,
 )
-from muster.infrastructure.adapters.local_process.personas import is_known
+from muster.infrastructure.adapters.local_process.personas import (
+    REFUSES_UNKNOWN,
+    is_known,
+)
 
 
 @frozen(slots=True)
@@ -58,7 +61,7 @@ class Launcher:
         _check_environment(spec.env)
         _check_ids(request)
         executable = self._find(spec, cwd)
-        request = _introduced(spec, request, env, cwd)
+        request = introduced(spec, request, env, cwd)
         prompt = encoded_prompt(request.text)
         stop_signal = _signal(spec)
         if spec.prompt == "stdin":
@@ -168,7 +171,7 @@ def _tool_of(request: AgentRequest) -> ToolSpec:
     return request.tool
 
 
-def _introduced(
+def introduced(
     spec: ToolSpec, request: AgentRequest, env: Mapping[str, str], cwd: str | None
 ) -> AgentRequest:
     """A request whose persona the tool knows, or has before its prompt."""
@@ -178,6 +181,8 @@ def _introduced(
     if profile is not None and profile.prompt:
         told = f"{profile.prompt.strip()}\n\n{request.text}"
         return evolve(request, agent=None, prompt=told)
+    if REFUSES_UNKNOWN in spec.known_agents:
+        return request
     places = ", ".join(each.replace("{agent}", agent) for each in spec.agent_files)
     problem = (
         f"tool '{spec.name}' has no agent '{agent}' and would run without it; it is "

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from muster.domain.tool import ToolSpec
 
+# Among a spec's ``known_agents``: it has more than its files tell, and refuses others.
+REFUSES_UNKNOWN: Final = "*"
 _VARIABLE: Final = re.compile(r"\$(\w+)")
 _MAX_BYTES: Final = 1 << 20
 
