@@ -218,7 +218,8 @@ class RunOfPlan:
             summary["budget"] = account
         if self.fleet.journal is not None:
             await self.fleet.journal.complete(summary)
-        return RunReport(self.fleet.run_id, status, results, summary)
+        run_id = self.fleet.run_id
+        return RunReport(run_id, status, results, summary, totals=totals)
 
     def _too_late(self, limit: float) -> None:
         self._is_too_late = True

@@ -7,7 +7,7 @@ from typing import Any
 from attrs import field, frozen
 
 from muster.domain.outcome import FailureCause, SpawnResult
-from muster.domain.run_results import Totals
+from muster.domain.run_results import Totals, run_results
 
 
 class RunStatus(StrEnum):
@@ -25,12 +25,17 @@ class RunStatus(StrEnum):
 
 @frozen
 class RunReport:
-    """The results of a run by task id, in the order of the plan, and their sum."""
+    """The results of a run by task id, in the order of the plan, and their sums."""
 
     run_id: str | None
     status: RunStatus
     results: Mapping[str, SpawnResult]
     summary: Mapping[str, Any] = field(factory=dict)
+    totals: Totals = field(kw_only=True, eq=False, repr=False)
+
+    @totals.default
+    def _summed_up(self) -> Totals:
+        return run_results(self.results).totals()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""

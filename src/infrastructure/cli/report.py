@@ -89,10 +89,11 @@ def leave_report(
 
     told = Told(
         summary=report.summary,
-        dependencies=plan.dependencies(),
+        dependencies=plan.whole,
         titles={task.id: task.title for task in plan.tasks},
         interruptions=interruptions(folder),
         mask=mask,
+        totals=report.totals,
     )
     try:
         page = render(folder.name, report.results, told)

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from muster.domain.errors import ConfigError, PlanError, ToolNotFoundError
 from muster.domain.plan import Plan, PlanTask
+from muster.domain.run_results import run_results
 from muster.infrastructure import plan_files
 from muster.infrastructure.cli import preflight, streams
 from muster.infrastructure.cli.flags import (
@@ -157,8 +158,8 @@ def tick_done(path: Path | None, ended: Any, console: Output) -> None:
     """Ticks what succeeded; a plan that can't be ticked costs no result."""
     from muster.infrastructure.plan_files.ticking import tick  # noqa: PLC0415
 
-    results = ended.report.results
-    done = frozenset(each for each in results if results[each].success)
+    results = run_results(ended.report.results)
+    done = frozenset(results) - results.failed().keys()
     try:
         if path is not None:
             tick(path, done)

@@ -1,7 +1,7 @@
 """What a run came to, on one screen, and what to type next."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import ceil
 from pathlib import Path
 from typing import Final
@@ -12,6 +12,7 @@ from muster.domain.graph import topological
 from muster.domain.outcome import FailureCause, SpawnResult
 from muster.domain.plan import Plan
 from muster.domain.run_report import RunReport, RunStatus
+from muster.domain.run_results import Totals, run_results
 from muster.infrastructure.cli.budgeting import budget_lines, next_step
 from muster.infrastructure.cli.words import (
     failure_words,
@@ -43,13 +44,13 @@ class Summary:
 
     def lines(self, screen: tuple[int, int] | None = None) -> Iterator[str]:
         """The summary, fitted to a screen of (columns, lines); None: the terminal's."""
-        results = list(self.report.results.values())
+        results = run_results(self.report.results)
+        totals, without = self.report.totals, results.failed().values()
+        failed = [each for each in without if not is_left_out(each)]
+        left_out = [each for each in without if is_left_out(each)]
         yield ""
-        yield self._headline(results)
-        yield from self._notes(results)
-        failed = [each for each in results if not is_left_out(each)]
-        failed = [each for each in failed if not each.success]
-        left_out = [each for each in results if is_left_out(each)]
+        yield self._headline(totals, len(failed), len(left_out))
+        yield from self._notes(totals, without)
         width, height = screen or shutil.get_terminal_size()
         yield from _failures(failed, width, height - FRAME_LINES)
         if left_out:
@@ -59,16 +60,13 @@ class Summary:
         yield f"report   {shown(self.folder / 'report.html')}"
         yield from self._next(failed, any_left_out=bool(left_out))
 
-    def _headline(self, results: Sequence[SpawnResult]) -> str:
+    def _headline(self, totals: Totals, failed: int, left_out: int) -> str:
         summary = self.report.summary
-        done = sum(each.success for each in results)
-        if not results:
+        if not totals.count:
             ticked = summary["skipped"]
             left = f" ({ticked} ticked or not selected)" if ticked else ""
             return f"nothing to do{left}"
-        parts = [f"{done} of {len(results)} done"]
-        failed = sum(not each.success and not is_left_out(each) for each in results)
-        left_out = sum(map(is_left_out, results))
+        parts = [f"{totals.succeeded} of {totals.count} done"]
         parts += [f"{failed} failed"] if failed else []
         parts += [f"{left_out} not done"] if left_out else []
         parts += [f"{summary['skipped']} skipped"] if summary["skipped"] else []
@@ -77,37 +75,35 @@ class Summary:
         # The numbers say these two by themselves.
         is_said = status in (RunStatus.SUCCEEDED, RunStatus.FAILED)
         head = "" if is_said else f"{_STATUS.get(status, status.value)}: "
-        return f"{head}{', '.join(parts)} in {time}{self._ideal(results)}"
+        return f"{head}{', '.join(parts)} in {time}{self._ideal(totals)}"
 
-    def _ideal(self, results: Sequence[SpawnResult]) -> str:
-        work = sum(each.execution_time for each in results)
-        if len(results) < FEWEST or not work:
+    def _ideal(self, totals: Totals) -> str:
+        if totals.count < FEWEST or not totals.work:
             return ""
-        longest = critical_path(self.plan, self.report.results)
-        return f" ({took(work)} of work, longest chain {took(longest)})"
+        seconds = run_results(self.report.results).seconds()
+        longest = critical_path(self.plan, seconds)
+        return f" ({took(totals.work)} of work, longest chain {took(longest)})"
 
-    def _notes(self, results: Sequence[SpawnResult]) -> Iterator[str]:
+    def _notes(self, totals: Totals, without: Collection[SpawnResult]) -> Iterator[str]:
         summary = self.report.summary
         parts = []
         if summary["retries"]:
             parts.append(plural(summary["retries"], "retry"))
         if summary["fallbacks"]:
             parts.append(plural(summary["fallbacks"], "fallback"))
-        leftovers = sum(each.leftovers for each in results)
-        if leftovers:
-            parts.append(f"{plural(leftovers, 'process')} left behind and ended")
+        if totals.leftovers:
+            parts.append(f"{plural(totals.leftovers, 'process')} left behind and ended")
         used = spent(usage_of(summary.get("usage")))
         if used:
             parts.append(used)
-        cached = sum(each.cached for each in results)
-        if cached:
-            parts.append(f"{cached} not run, for an equal task had the answer")
+        if totals.cached:
+            parts.append(f"{totals.cached} not run, for an equal task had the answer")
         if parts:
             yield ", ".join(parts)
         yield from budget_lines(self.report)
-        simulated = sum(each.simulated for each in results)
-        if simulated:
-            yield f"simulated: {simulated} of {len(results)} results are no real answers"
+        if totals.simulated:
+            some = f"{totals.simulated} of {totals.count}"
+            yield f"simulated: {some} results are no real answers"
 
     def _is_only_late(self, failed: Sequence[SpawnResult]) -> bool:
         """Whether all that failed was ended by the deadline of the run."""
@@ -177,14 +173,13 @@ def _failure(alike: Sequence[SpawnResult], width: int) -> tuple[str, str]:
     return words, f"{count} tasks; the first: {told}" if count > 1 else told
 
 
-def critical_path(plan: Plan, results: Mapping[str, SpawnResult]) -> float:
+def critical_path(plan: Plan, seconds: Mapping[str, float]) -> float:
     """Seconds along the slowest chain of dependencies: no run could be faster."""
     ends: dict[str, float] = {}
-    depends = plan.dependencies()
+    depends = plan.whole
     for task_id in topological(depends):
         before = max((ends[each] for each in depends[task_id]), default=0.0)
-        result = results.get(task_id)
-        ends[task_id] = before + (result.execution_time if result else 0.0)
+        ends[task_id] = before + seconds.get(task_id, 0.0)
     return max(ends.values(), default=0.0)
 
 

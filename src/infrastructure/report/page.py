@@ -38,13 +38,17 @@ _HEAD: Final = """<!doctype html>
 
 @frozen(kw_only=True)
 class Told:
-    """What a page tells of a run besides its results. ``mask`` takes secrets out."""
+    """What a page tells of a run besides its results. ``mask`` takes secrets out.
+
+    ``totals`` are those of the results, where they are known already.
+    """
 
     summary: Mapping[str, Any] | None = None
     dependencies: Mapping[str, Sequence[str]] | None = None
     titles: Mapping[str, str] | None = None
     interruptions: Sequence[Interruption] = ()
     mask: Callable[[str], str] | None = None
+    totals: Totals | None = None
 
 
 def render(
@@ -56,7 +60,7 @@ def render(
     """
     told = told or Told()
     dependencies = told.dependencies or {}
-    found = telling(results, dependencies)
+    found = telling(results, dependencies, told.totals)
     results = found.results
     cut = [each for death in told.interruptions for each in death.attempts]
     line = timeline(results, dependencies, cut, took=found.took, unseen=found.unseen)

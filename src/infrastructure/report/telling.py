@@ -30,7 +30,9 @@ class Telling:
 
 
 def telling(
-    results: Mapping[str, SpawnResult], dependencies: Mapping[str, Sequence[str]]
+    results: Mapping[str, SpawnResult],
+    dependencies: Mapping[str, Sequence[str]],
+    totals: Totals | None = None,
 ) -> Telling:
     """All that are in memory; of results that are still to be loaded, those that failed,
     those that the run waited for, those that took longest, and the first ones.
@@ -38,7 +40,8 @@ def telling(
     if not isinstance(results, RunResults) or len(results) <= MAX_LOADED:
         # They may be loaded at each look: one look each.
         results = run_results(dict(results))
-        return Telling(results, results.totals(), results.failed(), results.seconds())
+        totals = totals or results.totals()
+        return Telling(results, totals, results.failed(), results.seconds())
     failed, took, spans = results.failed(), results.seconds(), results.spans()
     chosen = {
         *critical_path(took, dependencies)[:MAX_CRITICAL],
@@ -51,4 +54,4 @@ def telling(
         if each in chosen or each in failed
     }
     unseen = [span for each, span in spans.items() if each not in shown]
-    return Telling(shown, results.totals(), failed, took, unseen)
+    return Telling(shown, totals or results.totals(), failed, took, unseen)

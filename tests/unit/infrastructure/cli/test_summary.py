@@ -151,12 +151,8 @@ def test_the_critical_path_is_the_slowest_chain() -> None:
         ]
     )
     times = {"a": 1.0, "b": 5.0, "c": 2.0}
-    results = {
-        name: story.result(0, task_id=name, execution_time=time)
-        for name, time in times.items()
-    }
 
-    assert critical_path(plan, results) == 6.0
+    assert critical_path(plan, times) == 6.0
     assert critical_path(Plan([]), {}) == 0.0
 
 
