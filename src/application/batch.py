@@ -121,6 +121,8 @@ class Job:
     budget: Budget | None = None
     held: tuple[tuple[Budget, Reservation], ...] = ()
     overdrawn: TimerHandle | None = None
+    prove: Callable[[], object] | None = None
+    proof: TimerHandle | None = None
 
     def remember(self, failure: Failure, now: float) -> None:
         """An attempt has failed."""

@@ -71,6 +71,7 @@ class FleetContext:
     metrics: RecoveryMetrics = field(factory=RecoveryMetrics)
     wants_output: bool = False
     strict_model: bool = False
+    waits_for_reset: bool = False
     inspector: Inspector | None = None
     halt: HaltNotifier | None = None
     limits: BudgetLimits = field(factory=BudgetLimits)

@@ -8,7 +8,7 @@ from attrs import define, field
 from muster.application.ports.clock import Clock
 from muster.application.ports.lane_gate import LaneGate
 from muster.domain import presets
-from muster.domain.lane import Admission, Admitted, Lane
+from muster.domain.lane import Admission, Admitted, Lane, Parked
 from muster.domain.outcome import Failure, FailureCause
 from muster.domain.retry_budget import RetryBudget
 from muster.domain.tool import ToolSpec
@@ -33,7 +33,10 @@ class Lanes:
         lane = self._lanes.get(name)
         if lane is None:
             lane = self._lanes[name] = Lane(
-                name, breaker=spec.is_agent, spacing=spec.start_spacing
+                name,
+                breaker=spec.is_agent,
+                spacing=spec.start_spacing,
+                login_probe=spec.login_probe,
             )
             if spec.interprets:
                 self._interpreters.add(name)
@@ -69,6 +72,18 @@ class Lanes:
         else:
             lane.settle(ticket, now, failure, self.clock.epoch())
             self._publish(lane, now)
+        self._tell(lane)
+
+    def prove(self, lane: Lane, ticket: Admitted) -> None:
+        """The attempt shows that its account is logged in: others need not wait for that."""
+        if lane.proved(ticket):
+            self._tell(lane)
+
+    def parked(self, lane: Lane) -> Parked | None:
+        """Why the lane starts nothing for long, or None."""
+        return lane.parked(self.clock.monotonic(), self.clock.epoch())
+
+    def _tell(self, lane: Lane) -> None:
         if self._waiters:
             for tell in self._waiters.pop(lane.name, ()):
                 tell()

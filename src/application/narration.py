@@ -36,7 +36,9 @@ class Narrator:
     books: BatchObserver | None = None
     seen: int = 0
     on_usage: Callable[[Job, Usage], object] | None = None
-    _refusals: dict[tuple[str, str], float] = field(factory=dict, init=False)
+    _refusals: dict[tuple[str, str, float | None], float] = field(
+        factory=dict, init=False
+    )
 
     @property
     def has_listeners(self) -> bool:
@@ -95,16 +97,24 @@ class Narrator:
         """A lane lets nobody in. Every waiting task is refused the same way: told once."""
         if self.fleet.sink is None:
             return
-        news = (lane.name, refusal.reason)
+        moment = refusal.resets_at if isinstance(refusal, Parked) else None
+        news = (lane.name, refusal.reason, moment)
         told_at = self._refusals.get(news)
-        if told_at is not None and now - told_at < presets.LANE_NEWS:
+        # A moment that has not changed is no news, however long it is waited for.
+        if told_at is not None and (moment or now - told_at < presets.LANE_NEWS):
             return
         self._refusals[news] = now
         if isinstance(refusal, Parked):
-            self.fleet.emit(LaneParked(lane.name, refusal.reason, refusal.resets_at))
+            self.fleet.emit(self._park_of(lane, refusal))
         else:
             seconds = refusal.seconds or 0.0
             self.fleet.emit(LaneSlowed(lane.name, refusal.reason, seconds))
+
+    def _park_of(self, lane: Lane, parked: Parked) -> LaneParked:
+        resets_at, wait = parked.resets_at, None
+        if self.fleet.waits_for_reset and resets_at is not None:
+            wait = max(0.0, resets_at - self.fleet.clock.epoch())
+        return LaneParked(lane.name, parked.reason, resets_at, wait)
 
     def retrying(
         self, job: Job, failure: Failure, delay: float, *, free: bool = False
@@ -183,6 +193,10 @@ class JobObserver(Observer):
         log, task_id = self._narrator.fleet.attempt_log, self._job.task.task_id
         if log is not None and task_id is not None:
             log.session(task_id, session_id)
+
+    def alive(self) -> None:
+        if self._job.prove is not None:
+            self._job.prove()
 
     def usage(self, usage: Usage) -> None:
         if self._narrator.on_usage is not None:

@@ -25,6 +25,9 @@ class Observer:
     def retrying(self, event: RetryAnnounced) -> None:
         """The tool tries again by itself."""
 
+    def alive(self) -> None:
+        """The agent has said or done something: its backend has taken it in."""
+
     def usage(self, usage: Usage) -> None:
         """What the attempt has used so far."""
 

@@ -45,6 +45,7 @@ class GiveUp:
 
 Step = Retry | Amend | AwaitToken | FallBack | GiveUp
 
+_LIMITS = frozenset({FailureCause.RATE_LIMIT, FailureCause.QUOTA})
 # On the same tool the fallback meets the same login, model and quota.
 _FALLBACK_HELPS_DESPITE = frozenset(
     {FailureCause.NOT_FOUND, FailureCause.OUTPUT_INVALID}
@@ -92,10 +93,12 @@ def next_step(
     draw: float,
     budget: RetryBudget,
     alone: bool = True,
+    waits: bool = False,
 ) -> Step:
     """Decides what follows ``failure``; spends the budget if it says `Retry`.
 
-    ``alone``: no other agent of the batch runs, whose end could make room.
+    ``alone``: no other agent of the batch runs, whose end could make room. ``waits``:
+    the lane is parked, and the run waits for its reset.
     """
     cause, recovery = failure.cause, job.way.recovery
     is_over = now >= job.deadline_at or job.fallback
@@ -105,19 +108,43 @@ def next_step(
         # Whatever the policy says: once more with the complaint, and not again.
         return Amend() if job.complaint is None else GiveUp()
     wait = bounded_wait(failure.retry_after) or 0.0
-    crowded = not alone and job.last is not None and job.last.was_refused
-    if crowded or _costs_nothing(job, cause, now):
-        delay = max(wait, _delay(job, recovery, job.free_retries, draw))
-        if crowded:
-            # Room comes when another agent ends, and no later for the asking.
-            delay = min(max(delay, presets.START_AGAIN), presets.START_AGAIN_AT_LAST)
-        in_time = now + delay < job.deadline_at
-        return Retry(delay, free=True) if in_time else GiveUp(_too_late(delay))
+    if waits and cause in _LIMITS:
+        # Back to the queue, where it waits with all others of its lane.
+        delay: float | None = 0.0
+        wait = 0.0
+    else:
+        delay = _free_delay(
+            job, recovery, cause, wait=wait, now=now, draw=draw, alone=alone
+        )
+    if delay is not None:
+        too_late = _is_too_late(job, cause, now, delay, wait)
+        return GiveUp(_too_late(job, delay)) if too_late else Retry(delay, free=True)
     may_help = cause.is_retryable and cause is not FailureCause.QUOTA
     made = job.retries - (job.complaint is not None)
     if may_help and made < recovery.max_retries:
-        return _retry(job, recovery, wait, now=now, draw=draw, budget=budget)
+        return _retry(job, recovery, cause, wait, now=now, draw=draw, budget=budget)
     return FallBack() if may_fall_back(job, cause) else GiveUp()
+
+
+def _free_delay(
+    job: Job,
+    recovery: RecoveryPolicy,
+    cause: FailureCause,
+    *,
+    wait: float,
+    now: float,
+    draw: float,
+    alone: bool,
+) -> float | None:
+    """Seconds until a try that costs no retry; None: it would cost one."""
+    crowded = not alone and job.last is not None and job.last.was_refused
+    if not (crowded or _costs_nothing(job, cause, now)):
+        return None
+    delay = max(wait, _delay(job, recovery, job.free_retries, draw))
+    if crowded:
+        # Room comes when another agent ends, and no later for the asking.
+        delay = min(max(delay, presets.START_AGAIN), presets.START_AGAIN_AT_LAST)
+    return delay
 
 
 def may_fall_back(job: Job, cause: FailureCause) -> bool:
@@ -166,6 +193,7 @@ def _delay(job: Job, recovery: RecoveryPolicy, n: int, draw: float) -> float:
 def _retry(
     job: Job,
     recovery: RecoveryPolicy,
+    cause: FailureCause,
     wait: float,
     *,
     now: float,
@@ -173,8 +201,8 @@ def _retry(
     budget: RetryBudget,
 ) -> Step:
     delay = max(wait, _delay(job, recovery, job.retries, draw))
-    if now + delay >= job.deadline_at:
-        return GiveUp(_too_late(delay))
+    if _is_too_late(job, cause, now, delay, wait):
+        return GiveUp(_too_late(job, delay))
     # What never started was no load on the backend.
     refused = job.last is not None and job.last.was_refused
     return Retry(delay) if refused or budget.try_spend() else AwaitToken()
@@ -198,5 +226,19 @@ def _costs_nothing(job: Job, cause: FailureCause, now: float) -> bool:
     return now < job.started_at + job.way.policy.timeout.hard_limit
 
 
-def _too_late(delay: float) -> str:
-    return f"the next try would begin in {delay:.0f} s, after the deadline"
+def _is_too_late(
+    job: Job, cause: FailureCause, now: float, delay: float, asked: float
+) -> bool:
+    is_parked = cause in _LIMITS and asked > presets.LANE_PARK_AFTER
+    if is_parked and job.task.timeout is None:
+        # Without a deadline of its own a task waits as long as one attempt may last:
+        # nobody has asked for a run that sleeps for hours.
+        return asked > job.way.policy.timeout.hard_limit
+    return now + delay >= job.deadline_at
+
+
+def _too_late(job: Job, delay: float) -> str:
+    begin = f"the next try would begin in {delay:.0f} s"
+    if job.task.timeout is not None or delay <= presets.LANE_PARK_AFTER:
+        return f"{begin}, after the deadline"
+    return f"{begin}, which only a run with --wait-for-reset waits for"

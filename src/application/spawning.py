@@ -259,6 +259,10 @@ class Spawning:
         self._queue.hold(job, job.deadline_at)
 
     async def _park(self, job: Job, parked: Parked) -> None:
+        again_at = self._gates.asks_again_at(job, parked, self._loop.time())
+        if again_at is not None:
+            self._queue.delay(job, again_at)
+            return
         # An attempt that was made tells more than the park that followed it.
         failure = job.last_failure or Failure(
             FailureCause.PARKED,
@@ -288,7 +292,7 @@ class Spawning:
     ) -> Attempt:
         fleet = self.fleet
         started_at = fleet.clock.epoch()
-        is_watched = self._is_told or job.held
+        is_watched = self._gates.begin(job, ticket) or self._is_told or job.held
         observer = self._narrator.observer(job) if is_watched else None
         attempt = job.running = attempts.attempt_of(job, route, fleet, observer)
         if job.machine is not None:
@@ -344,6 +348,7 @@ class Spawning:
             draw=self.fleet.randomness.draw(),
             budget=self.fleet.lanes.budget(lane),
             alone=not self._running,
+            waits=self._gates.waits_for_reset(lane),
         )
         if stopped is not None and not isinstance(step, recovery.GiveUp):
             # It was owed another try, and gets it when the run is taken up again.

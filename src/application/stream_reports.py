@@ -122,14 +122,19 @@ class StreamReports:
             if self.observer:
                 self.observer.usage(event.usage)
         elif isinstance(event, ToolCallOpened):
-            self.has_produced = True
+            self._lives()
             self.calls.add(event.call_id)
         elif isinstance(event, ToolCallClosed):
             self.calls.discard(event.call_id)
         elif isinstance(event, TextProduced):
-            self.has_produced = True
+            self._lives()
             if self.tool is not None:
                 self._show(event.text)
+
+    def _lives(self) -> None:
+        if not self.has_produced and self.observer:
+            self.observer.alive()
+        self.has_produced = True
 
     def _show(self, text: str) -> None:
         observer = self.observer

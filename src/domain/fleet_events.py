@@ -104,11 +104,15 @@ class LaneSlowed:
 
 @frozen
 class LaneParked:
-    """A lane is closed until ``resets_at`` (epoch seconds) or until a person acts."""
+    """A lane is closed until ``resets_at`` (epoch seconds) or until a person acts.
+
+    ``wait``: the run waits for it, so many seconds; None: it goes on without.
+    """
 
     lane: str
     reason: str
     resets_at: float | None
+    wait: float | None = None
 
 
 @frozen

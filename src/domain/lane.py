@@ -17,6 +17,7 @@ from muster.domain import presets
 from muster.domain.errors import InvalidTransitionError
 from muster.domain.lane_breaker import LaneBreaker
 from muster.domain.lane_limit import ConcurrencyLimit
+from muster.domain.lane_login import LoginDoubt
 from muster.domain.lane_notice import LaneNotice, bounded_wait
 from muster.domain.lane_pacer import Pacer
 from muster.domain.outcome import Failure, FailureCategory, FailureCause
@@ -30,6 +31,7 @@ _BACKEND_TROUBLE = frozenset(
     and cause not in (FailureCause.RATE_LIMIT, FailureCause.DEADLINE)
 )
 _LIMITS = frozenset({FailureCause.RATE_LIMIT, FailureCause.QUOTA})
+_PROBING = "one agent finds out whether it is logged in"
 _LOG_IN = "three attempts in a row were not logged in; log in, then resume"
 # Demand below this is a trickle whose doubling means nothing.
 _TRICKLE = 8
@@ -71,19 +73,20 @@ class Lane:
     ``limit`` is the concurrency to begin with, doubling per round until the
     first cut; None leaves a lane unlimited until the first rate limit.
     ``breaker=False`` is for plain programs, whose failures are answers: neither
-    the breaker nor failed logins stop such a lane.
+    the breaker nor failed logins stop such a lane. ``login_probe`` seconds of a
+    first agent prove that the account is logged in; 0 takes that for granted.
     """
 
     name: str
     _start_limit: int | None = field(default=None, alias="limit")
     _has_breaker: bool = field(default=True, alias="breaker")
     spacing: float = 0.0
+    _login_probe: float = field(default=0.0, alias="login_probe")
     in_flight: int = field(default=0, init=False)
     version: int = field(default=0, init=False)
     _admitted: int = field(default=0, init=False)
     _last_cut: int = field(default=0, init=False)
     _no_growth_until: int = field(default=0, init=False)
-    _auth_failures: int = field(default=0, init=False)
     _calm: bool = field(default=True, init=False)
     _demand_seen: int = field(default=0, init=False)
     _surge_at: int = field(default=_TRICKLE, init=False)
@@ -93,12 +96,14 @@ class Lane:
     _limit: ConcurrencyLimit = field(init=False)
     _pacer: Pacer = field(factory=Pacer, init=False, repr=False)
     _breaker: LaneBreaker = field(factory=LaneBreaker, init=False, repr=False)
+    _login: LoginDoubt = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self._pacer.spacing = self.spacing
         start = self._start_limit
         self._limit = ConcurrencyLimit(None if start is None else float(start))
-        self._calm = start is None
+        self._login = LoginDoubt(self._login_probe if self._has_breaker else 0.0)
+        self._calm = start is None and not self._login.is_open
 
     @property
     def limit(self) -> float | None:
@@ -124,6 +129,7 @@ class Lane:
         if not self._calm:
             self._pacer.started(now)
             self._limit.started(self.in_flight)
+            self._login.started(number)
             if not self._breaker.is_closed:
                 self._breaker.started(number, now)
         return Admitted(number, now)
@@ -150,7 +156,7 @@ class Lane:
             self._demand_seen = 0
         if failure is None:
             self._pacer.deliveries.append(now)
-            self._auth_failures = 0
+            self._login.accepted(ticket.number)
             if not self._calm:
                 self._succeeded(ticket.number)
         else:
@@ -178,7 +184,19 @@ class Lane:
     def reopen(self) -> None:
         """A person has acted: whatever parked the lane is forgotten."""
         self._parked = None
-        self._auth_failures = 0
+        self._login.forget()
+
+    def login_patience(self, ticket: Admitted) -> float | None:
+        """Seconds after which this attempt, whose login others wait for, proves it."""
+        return self._login.patience(ticket.number)
+
+    def proved(self, ticket: Admitted) -> bool:
+        """This attempt has shown a sign of life; whether others waited for that."""
+        return self._login.proved(ticket.number)
+
+    def parked(self, now: float, epoch: float | None = None) -> Parked | None:
+        """Why nothing is started for long, or None."""
+        return self._parked_now(now, epoch)
 
     def notice(self, now: float, epoch: float) -> LaneNotice | None:
         """What others should know; None when all is well. `version` tells of news."""
@@ -221,11 +239,19 @@ class Lane:
             return Wait(wait, "the backend fails; waiting before the next try")
         if wait := self._pacer.gated_for(now):
             return Wait(wait, "rate limited: the backend asked for a pause")
-        # A probe must not wait for attempts that hang.
-        if self._breaker.is_closed and not self._limit.allows(self.in_flight):
-            return Wait(None, "rate limited: the concurrency limit is reached")
+        if reason := self._awaited():
+            return Wait(None, reason)
         wait = self._pacer.spaced_for(now)
         return Wait(wait, "rate limited: starts are paced") if wait else None
+
+    def _awaited(self) -> str:
+        """Why the next start waits for an attempt in flight; "" if it doesn't."""
+        if self._login.must_wait:
+            return _PROBING
+        # A breaker's probe must not wait for attempts that hang.
+        if self._breaker.is_closed and not self._limit.allows(self.in_flight):
+            return "rate limited: the concurrency limit is reached"
+        return ""
 
     def _parked_now(self, now: float, epoch: float | None) -> Parked | None:
         parked = self._parked
@@ -255,9 +281,9 @@ class Lane:
     ) -> None:
         cause = failure.cause
         if cause is FailureCause.AUTH and self._has_breaker:
-            self._not_logged_in()
-        elif cause.is_agent_failure:
-            self._auth_failures = 0
+            self._not_logged_in(number)
+        else:
+            self._login.ended(number, says_something=cause.is_agent_failure)
         if cause in _BACKEND_TROUBLE and self._has_breaker:
             self._trouble(number, now, failure)
             return
@@ -265,10 +291,9 @@ class Lane:
         if cause in _LIMITS:
             self._limited(number, self.in_flight + 1, now, failure, epoch)
 
-    def _not_logged_in(self) -> None:
-        self._auth_failures += 1
-        if self._auth_failures >= presets.LANE_AUTH_FAILURES:
-            self._calm = False
+    def _not_logged_in(self, number: int) -> None:
+        self._calm = False
+        if self._login.refused(number) >= presets.LANE_AUTH_FAILURES:
             self._parked = Parked(_LOG_IN, FailureCause.AUTH)
             self._parked_until = math.inf
             self.version += 1

@@ -85,6 +85,8 @@ LANE_PACE_GROWTH: Final = 0.005
 LANE_PARK_AFTER: Final = (
     120.0  # waits longer than this park a lane instead of slowing it
 )
+RESET_LOOK: Final = 60.0  # how often who waits for a reset asks whether it has come
+RESET_TICK: Final = 0.05  # at least, so that a clock that was set back makes no haste
 LANE_MAX_WAIT: Final = 7 * 86400.0  # nothing that a backend says is believed further
 LANE_UNKNOWN_RESET: Final = 3600.0  # a quota that names no reset is asked again then
 RESET_JUST_PASSED: Final = (
@@ -102,6 +104,7 @@ LANE_BREAKER_WINDOW: Final = 50
 LANE_BREAKER_OPEN: Final = 10.0
 LANE_BREAKER_OPEN_MAX: Final = 30.0
 LANE_AUTH_FAILURES: Final = 3
+LOGIN_PROBE: Final = 30.0  # how long others wait for one, once a login was refused
 
 # --- circuit breaker -------------------------------------------------------
 BREAKER_FAILURE_THRESHOLD: Final = 2
@@ -205,7 +208,9 @@ INDEX_BUSY: Final = 8.0  # for another process to let go of the index
 LISTING_TIMEOUT: Final = 30.0  # for git to name the files
 QUERY_CHARS: Final = 64 * KIB  # of a question, searched for words
 QUERY_TERMS: Final = 32
-SEARCHED_CHUNKS: Final = 15_000  # that hold words of a question; ranking 1,000 takes 1 ms
+SEARCHED_CHUNKS: Final = (
+    15_000  # that hold words of a question; ranking 1,000 takes 1 ms
+)
 RANKED_CHUNKS: Final = 500  # of them, for no file to fill an answer alone
 PATH_WEIGHT: Final = 3.0  # of a word in a file's path, to one in its text
 TITLE_WEIGHT: Final = 2.0  # of a word in a heading or a definition

@@ -41,6 +41,9 @@ class ToolSpec:
     served, ``model`` which one is meant when nobody names one, ``api_key_env`` which
     variable holds the key. ``options`` are for the adapter alone. ``provider`` is who
     sells its models, by the name that lists of prices use.
+
+    With ``login_probe`` the first agent of an account goes alone until it shows a sign
+    of life, at most so many seconds: where an account is not logged in, one finds out.
     """
 
     name: str
@@ -69,6 +72,7 @@ class ToolSpec:
     agent_files: tuple[str, ...] = field(default=(), converter=_words)
     known_agents: tuple[str, ...] = field(default=(), converter=_words)
     start_spacing: float = 0.0
+    login_probe: float = 0.0
     interprets: bool = False
     adapter: str = "local_process"
     version_args: tuple[str, ...] = field(default=("--version",), converter=_words)

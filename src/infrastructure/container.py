@@ -126,6 +126,7 @@ def _context(  # noqa: PLR0917 - the container passes its parts by position
         },
         recovery=settings.recovery,
         strict_model=settings.strict_model,
+        waits_for_reset=settings.wait_for_reset,
         inspector=WorldInspector(adapters.orchestrator_of),
         halt=halt,
         limits=settings.limits.budget,

@@ -64,6 +64,7 @@ TOOL: Final = Table(
         "agent_files": WORDS,
         "known_agents": WORDS,
         "start_spacing": number(unit="seconds"),
+        "login_probe": number(unit="seconds"),
         "options": MAPPING,
     }
 )

@@ -84,6 +84,7 @@ class Settings:
     max_concurrent: int | None = None
     fallback: bool | None = None
     strict_model: bool = False
+    wait_for_reset: bool = False
     containment: str
     max_depth: int
     log_level: str

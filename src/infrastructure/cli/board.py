@@ -9,7 +9,13 @@ from attrs import define, field
 from muster.domain import fleet_events as events
 from muster.domain.fleet_events import FleetEvent
 from muster.domain.outcome import Usage
-from muster.infrastructure.cli.words import clock, is_left_out, plural
+from muster.infrastructure.cli.words import (
+    clock,
+    is_left_out,
+    local_time,
+    one_line,
+    plural,
+)
 
 ENOUGH: Final = 2  # finished tasks from which an estimate is more than a guess
 
@@ -66,6 +72,7 @@ class Board:
     began: float
     rows: dict[int, Row] = field(factory=dict)
     version: int = 0
+    waits: dict[str, tuple[str, float]] = field(factory=dict)
 
     @classmethod
     def of(
@@ -87,6 +94,10 @@ class Board:
                 row.state = State.LEFT_OUT
             if result.error:
                 row.last_line = result.error
+            return
+        if isinstance(event, events.LaneParked) and event.wait is not None:
+            until = local_time(event.resets_at or 0.0)
+            self.waits[event.lane] = (until, now + event.wait)
             return
         apply = _APPLY.get(type(event))
         if apply is not None:
@@ -146,7 +157,15 @@ class Board:
         left = self.seconds_left(now)
         time = clock(now - self.began)
         time += f", about {clock(left + 0.5)} left" if left is not None else ""
-        return f"{', '.join(parts)} | {time}"
+        return " | ".join((", ".join(parts), time, *self._countdowns(now)))
+
+    def _countdowns(self, now: float) -> list[str]:
+        """``claude waits until 15:04 (1:02:33)`` for each lane that has to."""
+        return [
+            f"{one_line(lane)} waits until {until} ({clock(due - now)})"
+            for lane, (until, due) in list(self.waits.items())
+            if due > now
+        ]
 
     def total_usage(self) -> Usage | None:
         """What all finished tasks cost together, as far as they say."""

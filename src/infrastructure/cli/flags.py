@@ -40,6 +40,10 @@ class EngineFlags:
         bool | None,
         Parameter(negative="", help="End an agent when another model answers."),
     ] = None
+    wait_for_reset: Annotated[
+        bool | None,
+        Parameter(negative="", help="Wait for a usage limit to reset, then go on."),
+    ] = None
 
     budget_usd: Annotated[
         float | None,

@@ -14,6 +14,7 @@ from muster.domain.plan import Plan
 from muster.domain.run_report import RunReport, RunStatus
 from muster.domain.run_results import Totals, run_results
 from muster.infrastructure.cli.budgeting import budget_lines, next_step
+from muster.infrastructure.cli.resets import reset_lines
 from muster.infrastructure.cli.words import (
     failure_words,
     is_left_out,
@@ -101,6 +102,7 @@ class Summary:
         if parts:
             yield ", ".join(parts)
         yield from budget_lines(self.report)
+        yield from reset_lines(without)
         if totals.simulated:
             some = f"{totals.simulated} of {totals.count}"
             yield f"simulated: {some} results are no real answers"

@@ -1,5 +1,6 @@
 """What people read: durations, failures and events in a line each."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -42,6 +43,16 @@ def took(seconds: float) -> str:
     if seconds >= _MINUTE:
         return clock(seconds)
     return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def local_time(epoch: float) -> str:
+    """``15:04``, with the day where it is not today; in the zone of this machine."""
+    try:
+        moment, today = time.localtime(epoch), time.localtime()
+    except (OverflowError, OSError, ValueError):
+        return "?"
+    is_today = moment[:3] == today[:3]
+    return time.strftime("%H:%M" if is_today else "%a %d %b %H:%M", moment)
 
 
 def plural(count: int, noun: str) -> str:
@@ -151,7 +162,12 @@ def _retry(event: events.RetryScheduled) -> str:
 
 
 def _parked(event: events.LaneParked) -> str:
-    return f"{one_line(event.lane)}: nothing more is started: {one_line(event.reason)}"
+    lane, reason = one_line(event.lane), one_line(event.reason)
+    until = "" if event.resets_at is None else f" until {local_time(event.resets_at)}"
+    if event.wait is None:
+        return f"{lane}: nothing more is started{until}: {reason}"
+    left = clock(event.wait)
+    return f"{lane}: waits{until} (in {left}): {reason}; Ctrl-C leaves it to resume"
 
 
 _WORDS: Final[Mapping[type[Any], Callable[[Any], str | None]]] = {

@@ -151,6 +151,7 @@ _RULES: Mapping[str, _Rule] = {
     "agent_files": _WORDS,
     "known_agents": _WORDS,
     "start_spacing": (_is_seconds, "seconds"),
+    "login_probe": (_is_seconds, "seconds"),
     "is_agent": _FLAG,
     "version_args": _WORDS,
     "login_files": _WORDS,

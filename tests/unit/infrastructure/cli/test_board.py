@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from muster.domain.fleet_events import LaneParked
 from muster.domain.outcome import Failure, FailureCause
 from muster.infrastructure.cli.board import Board, State, names_of
+from muster.infrastructure.cli.words import local_time
 from tests.unit.infrastructure.cli import story
 
 
@@ -143,3 +145,15 @@ def test_usage_adds_up() -> None:
     total = it.total_usage()
     assert total is not None
     assert total.cost_usd == 1.0
+
+
+def test_a_countdown_says_who_waits_until_when() -> None:
+    """By the watch of this machine; it is gone when it is over."""
+    it = board(1)
+    resets_at = 1_760_000_000.0
+    it.take(LaneParked("claude/\x1b[1mopus", "limit", resets_at, wait=3700.0), 100.0)
+    it.take(LaneParked("codex", "limit", resets_at), 100.0)
+
+    until = local_time(resets_at)
+    assert it.progress(160.0).endswith(f"claude/opus waits until {until} (1:00:40)")
+    assert "waits" not in it.progress(3800.0)

@@ -58,6 +58,8 @@ def test_one_line_is_one_short_harmless_line(text: str, limit: int) -> None:
     assert not any(ord(each) < 32 or 127 <= ord(each) < 160 for each in line)
 
 
+FAR = 2_000_000_000.0
+LEAVE = "limit; Ctrl-C leaves it to resume"
 STORY = [
     (story.started(0), "t0: started with sh"),
     (story.started(0, "ann", 2), "t0 (ann): started with sh, attempt 2"),
@@ -119,6 +121,14 @@ STORY = [
         events.LaneParked("claude", "log in", None),
         "claude: nothing more is started: log in",
     ),
+    (
+        events.LaneParked("claude", "limit", FAR),
+        f"claude: nothing more is started until {words.local_time(FAR)}: limit",
+    ),
+    (
+        events.LaneParked("claude", "limit", FAR, 3700.0),
+        f"claude: waits until {words.local_time(FAR)} (in 1:01:40): {LEAVE}",
+    ),
 ]
 
 
@@ -141,3 +151,9 @@ def test_evidence_is_shown_where_the_message_lacks_it() -> None:
 
     assert words.failure_words(failure) == "auth: not logged in (stdout: 401)"
     assert words.failure_words(story.LIMIT).count("429") == 1
+
+
+@pytest.mark.parametrize("epoch", [1e300, float("inf"), float("nan"), -1e300])
+def test_a_moment_that_is_none(epoch: float) -> None:
+    """What a backend says of its reset may be nonsense."""
+    assert words.local_time(epoch) == "?"
