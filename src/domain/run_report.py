@@ -71,6 +71,9 @@ def summarize(
         "retries": totals.retries,
         "fallbacks": totals.fallbacks,
         "usage": totals.usage.to_dict() if totals.usage else None,
+        "usage_by_agent": {
+            name: usage.to_dict() for name, usage in totals.agents.items()
+        },
     }
 
 

@@ -44,6 +44,8 @@ class ToolSpec:
 
     With ``login_probe`` the first agent of an account goes alone until it shows a sign
     of life, at most so many seconds: where an account is not logged in, one finds out.
+    ``home = "own"`` gives each agent a HOME for itself, with links to ``login_files``
+    and ``home_files`` of the user's.
     """
 
     name: str
@@ -85,6 +87,8 @@ class ToolSpec:
     api_key_env: str | None = None
     options: Mapping[str, Any] = field(factory=dict, converter=dict)
     provider: str = ""
+    home: Literal["shared", "own"] = "shared"
+    home_files: tuple[str, ...] = field(default=(), converter=_words)
 
     @property
     def is_structured(self) -> bool:

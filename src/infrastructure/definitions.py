@@ -58,6 +58,8 @@ TOOL: Final = Table(
         "model": NAME,
         "api_key_env": VARIABLE,
         "provider": NAME,
+        "home": one_of("shared", "own"),
+        "home_files": WORDS,
         "silent_turns": FLAG,
         "memory_mib": whole(1),
         "min_version": TEXT,

@@ -60,6 +60,9 @@ def test_a_list_price_is_an_estimate_and_says_so(cli: Cli) -> None:
     page = (cli.runs[0] / "report.html").read_text()
 
     assert usage(document.document) == (200_000, pytest.approx(2 * EACH), True)
+    by_agent = document.document["summary"]["usage_by_agent"]
+    costs = {name: each["cost_usd"] for name, each in by_agent.items()}
+    assert costs == pytest.approx({"agent-a": EACH, "agent-b": EACH})
     shown = cli.args("show").run().status(0)
     shown.prints("220,000 tokens, ~$0.4500 by list price", "agent-b: 110,000 tokens")
     cli.args("show", "last", "a").run().prints("110,000 tokens, ~$0.2250 by list price")

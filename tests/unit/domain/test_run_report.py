@@ -70,6 +70,7 @@ def test_the_sum() -> None:
         "retries": 8,
         "fallbacks": 1,
         "usage": Usage(3, 3).to_dict(),
+        "usage_by_agent": {"llm": Usage(3, 3).to_dict()},
     }
     counted = ("succeeded", "failed", "skipped", "parked")
     assert summary["total"] == sum(summary[key] for key in counted)

@@ -21,6 +21,7 @@ from muster.infrastructure.adapters.local_process.failures import (
     RequestRejectedError,
     rejected,
 )
+from muster.infrastructure.adapters.local_process.homes import Home, Homes, at_home
 from muster.infrastructure.adapters.local_process.personas import (
     REFUSES_UNKNOWN,
     is_known,
@@ -38,25 +39,49 @@ class Launching:
     stop_signal: int
     prompt: bytes = b""
     prompt_file: str | None = None
+    home: Home | None = None
 
     def clean_up(self) -> None:
-        """The agent is over: nobody reads the prompt's file any more."""
+        """The agent is over: nobody reads the prompt's file any more, or lives there."""
         if self.prompt_file is not None:
             Path(self.prompt_file).unlink(missing_ok=True)
+        if self.home is not None:
+            self.home.give_back()
 
 
 class Launcher:
     """Prepares requests for one environment."""
 
-    def __init__(self, environment: ChildEnvironment, executables: Executables) -> None:
+    def __init__(
+        self, environment: ChildEnvironment, executables: Executables, homes: Homes
+    ) -> None:
         self._environment = environment
         self._executables = executables
+        self._homes = homes
 
     def prepare(self, request: AgentRequest, prompt_folder: "Folder") -> Launching:
         """Raises `RequestRejectedError`; OSError when a prompt file can't be written."""
         spec = _tool_of(request)
-        cwd = _folder_of(request)
         env = self._environment.of(request, spec)
+        if spec.home == "shared":
+            return self._prepared(spec, request, env, prompt_folder)
+        home = self._homes.take(spec, env)
+        try:
+            env = at_home(env, home)
+            launching = self._prepared(spec, request, env, prompt_folder)
+        except BaseException:
+            home.give_back()
+            raise
+        return evolve(launching, home=home)
+
+    def _prepared(
+        self,
+        spec: ToolSpec,
+        request: AgentRequest,
+        env: Mapping[str, str],
+        prompt_folder: "Folder",
+    ) -> Launching:
+        cwd = _folder_of(request)
         _check_environment(request.env)
         _check_environment(spec.env)
         _check_ids(request)

@@ -23,6 +23,7 @@ from muster.infrastructure.adapters.local_process.failures import (
     RequestRejectedError,
     failure_to_start,
 )
+from muster.infrastructure.adapters.local_process.homes import Homes
 from muster.infrastructure.adapters.local_process.launching import (
     Folder,
     Launcher,
@@ -56,10 +57,12 @@ class LocalProcessOrchestrator:
     ) -> None:
         self.capabilities = Capabilities("local_process", isolates_processes=True)
         self._containment = containment
-        self._launcher = Launcher(
-            ChildEnvironment(environ), executables or Executables(environ)
-        )
         self._private = PrivateFolder()
+        self._launcher = Launcher(
+            ChildEnvironment(environ),
+            executables or Executables(environ),
+            Homes(self._private.path),
+        )
         self._spools = Spools(self._private.path)
         self._scratch = Scratch()
         self._turns = asyncio.Semaphore(presets.STARTS_AT_ONCE)
@@ -129,14 +132,13 @@ class LocalProcessOrchestrator:
             folder = Folder(request.output_path, self._private)
             return self._launcher.prepare(request, folder)
         except OSError as error:
-            problem = f"the prompt can't be written to a file: {error}"
+            problem = f"a file for the agent can't be written: {error}"
             cause = FailureCause.DISK_FULL
             raise RequestRejectedError(Failure(cause, problem)) from error
 
     async def _start(self, run: Run, request: AgentRequest) -> Child:
         launching = self._prepare(request)
-        if launching.prompt_file is not None:
-            run.clean_up = launching.clean_up
+        run.clean_up = launching.clean_up
         try:
             stdin, stdout, stderr = run.open(launching.prompt)
             launch = Launch(

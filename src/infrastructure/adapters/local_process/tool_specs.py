@@ -162,5 +162,7 @@ _RULES: Mapping[str, _Rule] = {
     "model": _TEXT,
     "api_key_env": _TEXT,
     "provider": _TEXT,
+    "home": _one_of("shared", "own"),
+    "home_files": _WORDS,
     "options": (lambda value: isinstance(value, Mapping), "a table"),
 }
