@@ -33,6 +33,7 @@ NAMES: Final = (
     "makespan",
     "scheduling",
     "journal",
+    "resume_command",
     "knowledge",
     "soar",
     "survivors",

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Self
@@ -122,10 +122,10 @@ class Cli:
         self.given = data.encode() if isinstance(data, str) else data
         return self
 
-    def run(self) -> Finished:
-        """Runs the command to its end."""
+    def run(self, program: Sequence[str] = PROGRAM) -> Finished:
+        """Runs the command to its end; ``program`` stands for ``muster``."""
         ended = subprocess.run(
-            [*PROGRAM, *self.words],
+            [*program, *self.words],
             cwd=self.folder,
             env=self.environ,
             input=self.given,

@@ -43,9 +43,15 @@ class PlanIndex:
     identities: Mapping[str, str] = field(factory=dict)
 
     @classmethod
-    def of(cls, document: PlanDocument, plan: Plan, name: str) -> Self | None:
+    def of(
+        cls,
+        document: PlanDocument,
+        plan: Plan,
+        name: str,
+        at_least: int = presets.PLAN_INDEXED,
+    ) -> Self | None:
         """The index of a plan that is worth one, and can be written as JSON."""
-        if len(plan.tasks) < presets.PLAN_INDEXED:
+        if len(plan.tasks) < max(at_least, 1):
             return None
         key = next(each for each in TASK_KEYS if each in document.values)
         rest = {name: each for name, each in document.values.items() if name != key}
@@ -129,7 +135,10 @@ def kept(folder: Path, name: str, plan: bytes) -> PlanIndex | None:
         found = json.loads(body)
         ids, depends = found.pop("ids"), found.pop("depends")
         identities = dict(zip(ids, found.pop("identities"), strict=True))
-        graph = {each: needs or () for each, needs in zip(ids, depends, strict=True)}
+        graph = {
+            each: tuple(needs) if needs else ()
+            for each, needs in zip(ids, depends, strict=True)
+        }
         return PlanIndex(suffix, **found, graph=graph, identities=identities)
     except (OSError, ValueError, TypeError, KeyError):
         return None
