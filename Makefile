@@ -15,9 +15,12 @@ help:
 
 setup:
 	@test -n "$(PYTHON)" || { echo "setup: no Python 3.11, 3.12 or 3.13 found; install one"; exit 1; }
-	@.ci/venv "$(PYTHON)" $(VENV)
+	@.ci/venv "$(PYTHON)" $(VENV) test
 
-demo: setup
+# The tests need 2 GB of libraries, the product 20 MB.
+demo:
+	@test -n "$(PYTHON)" || { echo "setup: no Python 3.11, 3.12 or 3.13 found; install one"; exit 1; }
+	@.ci/venv "$(PYTHON)" $(VENV)
 	@$(BIN)/muster demo
 
 # Real agent CLIs, with a Node of their own, against a model server of the tests.

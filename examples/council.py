@@ -4,6 +4,7 @@ Run it with ``stub``, ``processes`` or ``crewai``; only the settings differ.
 """
 
 import asyncio
+import os
 import sys
 
 from muster import AgentRequest, ContextBundle, Fleet
@@ -18,8 +19,17 @@ SETTINGS = {
             "voice": {"command": ["sh", "-c", 'read q; echo "$MUSTER_AGENT: $q"']}
         },
     },
-    # `pip install muster[crewai]`; the model comes from MUSTER_MODEL.
-    "crewai": {"tool": "crew", "tools": {"crew": {"adapter": "crewai"}}},
+    # `pip install muster[crewai]`, and a server of models such as Ollama.
+    "crewai": {
+        "tool": "crew",
+        "tools": {
+            "crew": {
+                "adapter": "crewai",
+                "base_url": os.environ.get("MODELS", "http://127.0.0.1:11434/v1"),
+                "model": os.environ.get("MUSTER_MODEL", "qwen3"),
+            }
+        },
+    },
 }
 QUESTION = ContextBundle("db", "Shall we move the orders to a database of their own?")
 MEMBERS = ("architect", "operator", "treasurer")

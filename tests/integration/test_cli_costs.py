@@ -41,7 +41,6 @@ EACH = 0.225  # dollars for 100,000 tokens in and 10,000 out
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
     """A folder with such an agent and a plan of two."""
-    pytest.importorskip("genai_prices")
     found = Cli(tmp_path).file("codex.sh", CODEX).file("muster.toml", TOOL)
     (tmp_path / "codex.sh").chmod(0o755)
     tasks = [{"id": each, "prompt": each, "agent": f"agent-{each}"} for each in "ab"]

@@ -295,6 +295,26 @@ def test_a_crew_from_the_command_line(tmp_path: Path) -> None:
         cli.args("spawn", "--tool", "crew", "hi").run().status(0).stdout("from a crew")
 
 
+def test_the_example_of_a_council_asks_crews(tmp_path: Path) -> None:
+    """Its one setting, with a server of models."""
+    with served({"turns": [{"do": "ok", "text": "I doubt it."}]}) as server:
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "examples" / "council.py"), "crewai"],
+            cwd=tmp_path,
+            env={**os.environ, "MODELS": f"{server.url}/v1", "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
+    assert done.returncode == 0, done.stderr
+    lines = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
+    assert lines == [
+        [name, "I doubt it."] for name in ("architect", "operator", "treasurer")
+    ]
+
+
 async def until(is_true: Any) -> None:
     """Waits for the server to notice."""
     async with asyncio.timeout(60):

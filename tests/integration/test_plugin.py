@@ -25,7 +25,16 @@ def project(tmp_path: Path) -> Path:
 def test_unused_it_imports_nothing_and_used_it_works(project: Path) -> None:
     """Two fixtures; none of muster's modules before one of them is used."""
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:asyncio"]
-    command += ["-p", "no:hypothesispytest", "-p", "no:xdist", "-p", "no:cacheprovider"]
+    command += [
+        "-p",
+        "no:anyio",
+        "-p",
+        "no:hypothesispytest",
+        "-p",
+        "no:xdist",
+        "-p",
+        "no:cacheprovider",
+    ]
 
     run = subprocess.run(command, cwd=project, capture_output=True, check=False)
 

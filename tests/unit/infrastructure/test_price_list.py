@@ -41,8 +41,6 @@ def test_the_bundled_list(
     spec: ToolSpec, model: str, usage: Usage, dollars: float | None
 ) -> None:
     """Tokens from a cache and into one have prices of their own."""
-    pytest.importorskip("genai_prices")
-
     cost = PriceList().cost_usd(usage, model, spec)
 
     assert cost == (None if dollars is None else pytest.approx(dollars))
