@@ -31,6 +31,7 @@ _BACKEND_TROUBLE = frozenset(
     and cause not in (FailureCause.RATE_LIMIT, FailureCause.DEADLINE)
 )
 _LIMITS = frozenset({FailureCause.RATE_LIMIT, FailureCause.QUOTA})
+_PACED = "rate limited: starts are paced"
 _PROBING = "one agent finds out whether it is logged in"
 _LOG_IN = "three attempts in a row were not logged in; log in, then resume"
 # Demand below this is a trickle whose doubling means nothing.
@@ -103,7 +104,7 @@ class Lane:
         start = self._start_limit
         self._limit = ConcurrencyLimit(None if start is None else float(start))
         self._login = LoginDoubt(self._login_probe if self._has_breaker else 0.0)
-        self._calm = start is None and not self._login.is_open
+        self._calm = start is None and not self.spacing and not self._login.is_open
 
     @property
     def limit(self) -> float | None:
@@ -242,7 +243,8 @@ class Lane:
         if reason := self._awaited():
             return Wait(None, reason)
         wait = self._pacer.spaced_for(now)
-        return Wait(wait, "rate limited: starts are paced") if wait else None
+        why = "its starts are spaced" if self.rate is None else _PACED
+        return Wait(wait, why) if wait else None
 
     def _awaited(self) -> str:
         """Why the next start waits for an attempt in flight; "" if it doesn't."""

@@ -46,7 +46,8 @@ def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
             data = file.read(limit + 1)
     except IsADirectoryError as exc:
         raise UnreadableTextError("is a directory; name a file") from exc
-    except FileNotFoundError as exc:
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        # HOME=/dev/null has no files below it either.
         raise UnreadableTextError("there is no such file", missing=True) from exc
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)

@@ -115,11 +115,14 @@ class Examination:
 
         registry = registry_of(self.settings, self.environ)
         yield from programs.tools(registry, self.settings.tool)
-        agents = [each.spec for each in registry.detect() if each.spec.is_agent]
+        here = [each for each in registry.detect() if each.spec.is_agent]
+        agents = [each.spec for each in here]
         most = self.settings.max_concurrent or presets.MAX_CONCURRENT
         yield from programs.memory(agents, most, programs.available_mib())
         rows = asyncio.run(rows_with_versions(self.settings, self.environ))
         said = {each.name: each.version for each in rows}
+        path = self.environ.get("PATH", os.defpath)
+        yield from programs.shadowed(here, path, said)
         yield from programs.versions((each, said.get(each.name)) for each in agents)
         found = leftovers.find()
         yield programs.reaped(found) if reap else programs.left_running(found)

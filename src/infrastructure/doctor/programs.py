@@ -1,7 +1,8 @@
 """The agent CLIs of this machine, and what dead runs have left running."""
 
+import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,36 @@ def tools(registry: LocalToolRegistry, chosen: str | None) -> list[Finding]:
     if not agents:
         what = "no agent CLI is here"
         found.append(Finding(SUBJECT, "warning", what, TWO_WAYS_OUT))
+    return found
+
+
+def shadowed(
+    tools: Iterable[DetectedTool], search_path: str, said: Mapping[str, str | None]
+) -> list[Finding]:
+    """Tools that are on the PATH more than once, and which of them is used."""
+    found = []
+    for each in tools:
+        is_program = os.path.isabs(each.path)  # noqa: PTH117
+        others = _others(each.path, search_path) if is_program else []
+        if others:
+            version = said.get(each.spec.name) or "version unknown"
+            what = (
+                f"{each.spec.name} is on the PATH {len(others) + 1} times: {each.path} "
+                f"is used ({version}), and not {', '.join(others)}"
+            )
+            advice = "remove the others, or name one: [tools.NAME] command"
+            found.append(Finding(SUBJECT, "warning", what, advice))
+    return found
+
+
+def _others(used: str, search_path: str) -> list[str]:
+    seen, found = {os.path.realpath(used)}, []
+    for folder in search_path.split(os.pathsep):
+        path = os.path.join(folder or ".", os.path.basename(used))  # noqa: PTH118, PTH119
+        real = os.path.realpath(path)
+        if real not in seen and os.path.isfile(real) and os.access(real, os.X_OK):  # noqa: PTH113
+            seen.add(real)
+            found.append(path)
     return found
 
 

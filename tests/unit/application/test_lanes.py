@@ -397,3 +397,18 @@ def test_news_that_has_passed_is_not_published() -> None:
 
     assert isinstance(lanes.admit(lane), Parked)
     assert board.published == []
+
+
+@in_virtual_time
+async def test_agents_of_one_account_start_apart() -> None:
+    """By the spec of their tool; those of another tool don't wait for them."""
+    crew = Crew()
+    crew.stub.on("llm", replies(after=30.0))
+    spaced = ToolSpec("spaced", "spaced", is_agent=True, start_spacing=0.5)
+
+    await crew.fleet.spawn_parallel_with_recovery(
+        [*tasks(5, tool=spaced), *tasks(3, tool=CLI)], max_concurrent=8
+    )
+
+    starts = sorted(each.started_at for each in crew.stub.calls)
+    assert starts == pytest.approx([0.0] * 4 + [0.5, 1.0, 1.5, 2.0], abs=0.05)

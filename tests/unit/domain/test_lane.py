@@ -49,6 +49,20 @@ def test_a_healthy_lane_has_no_limit_and_no_pace():
     assert lane.notice(1.0, EPOCH) is None
 
 
+def test_starts_are_spaced_where_a_tool_asks_for_it():
+    """From the first one on, however healthy its backend is."""
+    lane = Lane("x", spacing=0.5)
+    succeed(lane, start(lane), now=0.1)
+
+    wait = lane.admit(0.2)
+    assert isinstance(wait, Wait)
+    assert wait.seconds == pytest.approx(0.3)
+    assert wait.reason == "its starts are spaced"
+    start(lane, now=0.5)
+    assert isinstance(lane.admit(0.9), Wait)
+    start(lane, now=1.0)
+
+
 def test_a_ticket_is_settled_once():
     """The second settlement is a bug of the caller and says so."""
     lane = Lane("x")
