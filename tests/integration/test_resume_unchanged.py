@@ -101,14 +101,16 @@ def test_the_same_plan_may_mean_something_else(
     """Another model, or another tool of that name: everything has another identity."""
     words = ["--model", "other"] if change == "flag" else []
     if change == "tool":
+        # With nothing left, only the samples can tell.
+        cli.args("resume").run().status(0)
         name = json.dumps(str(cli.folder / "agent.sh"))
         table = f'[tools.{name}]\ncommand = ["/bin/true"]\n'
         cli.file("muster.toml", table)
 
     look = cli.args("resume", "--dry-run", "--json", *words).run().status(0)
 
-    assert len(look.document["rerun"]) == TASKS - 1
     assert look.document["kept"] == []
+    assert len(look.document["rerun"]) == TASKS - (change == "flag")
 
 
 def test_without_its_index_it_is_read_as_a_whole(cli: Cli, run: FinishedRun) -> None:
