@@ -16,11 +16,16 @@ from muster.domain.tool import ToolSpec
 
 @define(eq=False)
 class Lanes:
-    """One lane and one retry budget per tool and model family. Times: monotonic s."""
+    """One lane and one retry budget per tool, account and model family.
+
+    ``account_of`` a tool is "" where nobody tells accounts apart. Times: monotonic s.
+    """
 
     clock: Clock
     gate: LaneGate | None = None
+    account_of: Callable[[ToolSpec], str] | None = None
     _lanes: dict[str, Lane] = field(factory=dict, init=False)
+    _accounts: dict[int, tuple[ToolSpec, str]] = field(factory=dict, init=False)
     _budgets: dict[str, RetryBudget] = field(factory=dict, init=False)
     _looked_at: dict[str, float] = field(factory=dict, init=False)
     _published: dict[str, int] = field(factory=dict, init=False)
@@ -29,7 +34,10 @@ class Lanes:
 
     def lane(self, spec: ToolSpec, model: str | None) -> Lane:
         """The lane of a tool and model. Plain programs have no breaker of a lane."""
-        name = f"{spec.name}/{model_family(model)}" if model else spec.name
+        account = self._account(spec)
+        name = f"{spec.name}@{account}" if account else spec.name
+        if model:
+            name = f"{name}/{model_family(model)}"
         lane = self._lanes.get(name)
         if lane is None:
             lane = self._lanes[name] = Lane(
@@ -41,6 +49,17 @@ class Lanes:
             if spec.interprets:
                 self._interpreters.add(name)
         return lane
+
+    def _account(self, spec: ToolSpec) -> str:
+        if self.account_of is None:
+            return ""
+        known = self._accounts.get(id(spec))
+        if known is None:
+            if len(self._accounts) >= presets.ROUTES_KEPT:
+                self._accounts.clear()
+            # With the spec: its id belongs to it while it lives.
+            known = self._accounts[id(spec)] = spec, self.account_of(spec)
+        return known[1]
 
     def budget(self, lane: Lane) -> RetryBudget:
         """What retries of this lane may still cost."""

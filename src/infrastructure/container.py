@@ -12,6 +12,7 @@ from muster.application.ports.agent_orchestrator import AgentOrchestrator
 from muster.domain import presets
 from muster.domain.circuit_breaker import CircuitBreaker
 from muster.domain.tool import ToolSpec
+from muster.infrastructure.accounts import account_of
 from muster.infrastructure.adapter_registry import AdapterRegistry
 from muster.infrastructure.adapters.local_process import containment
 from muster.infrastructure.adapters.local_process.executables import Executables
@@ -167,7 +168,8 @@ class FleetContainer(containers.DeclarativeContainer):
     )
     agents = providers.Singleton(profiles_of, settings, environ)
     gate = providers.Singleton(gate_of, environ)
-    lanes = providers.Singleton(Lanes, clock, gate)
+    accounts = providers.Singleton(account_of, environ)
+    lanes = providers.Singleton(Lanes, clock, gate, accounts)
     breaker = providers.Singleton(_breaker, settings, agents)
     faults = providers.Singleton(FaultLog, environ)
     halt = providers.Singleton(_halt, settings)

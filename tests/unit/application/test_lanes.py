@@ -412,3 +412,14 @@ async def test_agents_of_one_account_start_apart() -> None:
 
     starts = sorted(each.started_at for each in crew.stub.calls)
     assert starts == pytest.approx([0.0] * 4 + [0.5, 1.0, 1.5, 2.0], abs=0.05)
+
+
+def test_accounts_have_lanes_of_their_own() -> None:
+    """One account's limit is not the other's."""
+    mine, yours = ToolSpec("claude", ("a",)), ToolSpec("claude", ("b",))
+    account = {id(mine): "", id(yours): "f00d"}
+    lanes = Lanes(FixedClock(), account_of=lambda spec: account[id(spec)])
+
+    names = [lanes.lane(spec, "opus").name for spec in (mine, yours, yours)]
+
+    assert names == ["claude/opus", "claude@f00d/opus", "claude@f00d/opus"]
