@@ -11,7 +11,9 @@ from muster.domain.outcome import Usage
 
 def usage_of(document: Mapping[str, Any] | None) -> Usage:
     """The usage in a summary, whose fields may be those of another version."""
-    known: dict[str, Any] = {each: (document or {}).get(each) for each in Usage().to_dict()}
+    known: dict[str, Any] = {
+        each: (document or {}).get(each) for each in Usage().to_dict()
+    }
     known["cost_estimated"] = bool(known["cost_estimated"])
     return Usage(**known)
 

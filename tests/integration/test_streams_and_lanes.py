@@ -65,3 +65,43 @@ def test_starts_of_one_account_are_spaced(tmp_path: Path) -> None:
     starts = [each["attempts"][0]["started_at"] for each in ended.document["results"]]
     gaps = [b - a for a, b in zip(sorted(starts), sorted(starts)[1:], strict=False)]
     assert min(gaps) > 0.35
+
+
+@pytest.mark.parametrize(
+    ("keys", "variable", "warns"),
+    [
+        ('login_env = ["MODEL_KEY"]', "", True),
+        ('login_env = ["MODEL_KEY"]', "secret", False),
+        ('login_files = ["~/.model/auth"]', "", True),
+        ("", "", False),
+    ],
+)
+def test_a_login_that_is_not_there_is_said_before_the_start(
+    tmp_path: Path, keys: str, variable: str, *, warns: bool
+) -> None:
+    """Once, and no more than said: it may be where nobody looks."""
+    hint = 'login_hint = "run `model login`"\n'
+    cli = stand_in(tmp_path, RECORDED.read_text(), hint + keys).env(MODEL_KEY=variable)
+
+    ended = cli.args("run", "plan.json", "--tool", "model", "--quiet").run().status(0)
+
+    said = "model does not look logged in; run `model login`"
+    assert ended.err.count(said) == warns
+
+
+def test_a_login_that_is_refused_is_found_out_by_one_at_a_time(tmp_path: Path) -> None:
+    """Of four agents that could start at once three find out; exit 5 and "log in"."""
+    result = {"type": "result", "is_error": True, "api_error_status": 401}
+    refused = json.dumps({**result, "result": "Invalid API key"}) + "\n"
+    cli = stand_in(tmp_path, refused, "login_probe = 10.0")
+
+    ended = cli.args("run", "plan.json", "--tool", "model", "--no-fallback", "--json")
+
+    document = ended.run().status(5).document
+    assert document["summary"]["by_cause"] == {"auth": 3, "parked": 1}
+    tries = [each["attempts"] for each in document["results"] if each["attempts"]]
+    spans = sorted((each[0]["started_at"], each[0]["duration"]) for each in tries)
+    ends = [start + duration for start, duration in spans]
+    assert all(
+        start >= end - 0.05 for end, (start, _) in zip(ends, spans[1:], strict=False)
+    )

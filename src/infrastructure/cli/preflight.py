@@ -1,7 +1,8 @@
 """What is checked before anything starts: tools, agents, and consent to foreign commands."""
 
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from shlex import join
 from typing import ClassVar, Final
 
@@ -18,6 +19,7 @@ from muster.domain.errors import (
 from muster.domain.plan import Plan, PlanTask
 from muster.domain.tool import ToolSpec
 from muster.infrastructure import inspector
+from muster.infrastructure.adapters.local_process.tool_table import LocalToolRegistry
 from muster.infrastructure.cli import streams
 from muster.infrastructure.cli.exit_codes import ExitCode
 from muster.infrastructure.cli.output import Output
@@ -98,6 +100,26 @@ def check(tasks: Sequence[PlanTask], context: FleetContext) -> None:
         if spec.is_agent and not spec.agent_args:
             # It would get the prompt alone, and answer as somebody else.
             raise AgentNotFoundError(task.agent, agents.names())
+
+
+def logged_out(tasks: Sequence[PlanTask], context: FleetContext) -> Iterator[str]:
+    """A line for each tool of several tasks that does not look logged in.
+
+    A warning and no refusal: a login may be where nobody looks, in a keychain for one.
+    """
+    registry = context.tools
+    if not isinstance(registry, LocalToolRegistry):
+        return
+    specs: dict[str, ToolSpec] = {}
+    counts: Counter[str] = Counter()
+    for task in tasks:
+        spec = tool_of(task, context)
+        specs[spec.name] = spec
+        counts[spec.name] += 1
+    for name, spec in specs.items():
+        if counts[name] > 1 and registry.logged_in(spec) is False:
+            hint = spec.login_hint or "log in to it"
+            yield f"warning: {name} does not look logged in; {hint}"
 
 
 def consent(

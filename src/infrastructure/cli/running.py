@@ -151,6 +151,8 @@ async def _execute(order: Order) -> Ended:
         if reason is not None:
             raise SystemHaltedError(reason)
         preflight.check(tasks, fleet.context)
+        for line in preflight.logged_out(tasks, fleet.context):
+            order.output.warn(line)
         clock = SystemClock()
         journal = order.past.journal if order.past else _journal(order, settings)
         stack.push_async_callback(journal.aclose)

@@ -233,12 +233,13 @@ class LocalToolRegistry:
                 path = self._executables.find(command, path=spec.env.get("PATH"))
             except NotExecutable:
                 continue
-            yield DetectedTool(spec, path, self._logged_in(spec))
+            yield DetectedTool(spec, path, self.logged_in(spec))
 
     def _has_key(self, spec: ToolSpec) -> bool | None:
         return bool(self._environ.get(spec.api_key_env)) if spec.api_key_env else None
 
-    def _logged_in(self, spec: ToolSpec) -> bool | None:
+    def logged_in(self, spec: ToolSpec) -> bool | None:
+        """Whether its login files or variables are there; None: it can't be told."""
         if not spec.login_env and not spec.login_files:
             return None
         environ = {
