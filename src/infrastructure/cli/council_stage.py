@@ -25,10 +25,11 @@ from muster.infrastructure.cli import preflight, streams
 from muster.infrastructure.cli.background import Background
 from muster.infrastructure.cli.council_board import CouncilBoard, Seat
 from muster.infrastructure.cli.council_plain import CouncilPlain
+from muster.infrastructure.cli.engine_warnings import warnings_to
 from muster.infrastructure.cli.exit_codes import ExitCode
 from muster.infrastructure.cli.jsonl import JsonLines
 from muster.infrastructure.cli.output import Output
-from muster.infrastructure.cli.running import CODES, EVENTS, SHOW_CURSOR, warnings_to
+from muster.infrastructure.cli.running import CODES, EVENTS, SHOW_CURSOR
 from muster.infrastructure.cli.signals import Interruptions
 from muster.infrastructure.cli.simulated_members import behaviour
 from muster.infrastructure.cli.summary import shown

@@ -1,11 +1,10 @@
 """One run from the command line: its store, its sinks, its signals, its end."""
 
 import asyncio
-import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from muster.infrastructure.cli.answers import Answers
 from muster.infrastructure.cli.background import Background
 from muster.infrastructure.cli.board import Board, State, names_of
 from muster.infrastructure.cli.budgeting import budget_options
+from muster.infrastructure.cli.engine_warnings import warnings_to
 from muster.infrastructure.cli.exit_codes import ExitCode
 from muster.infrastructure.cli.jsonl import JsonLines
 from muster.infrastructure.cli.output import Output
@@ -365,27 +365,6 @@ class _Counted:
     def emit(self, event: FleetEvent) -> None:
         self.board.take(event, self.now())
         self.view.emit(event)
-
-
-@contextmanager
-def warnings_to(say: Callable[[str], object]) -> Iterator[None]:
-    """Warnings of the engine go where the talk goes, not across the live table."""
-    handler = _Said(say)
-    logger = logging.getLogger("muster")
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-
-
-class _Said(logging.Handler):
-    def __init__(self, say: Callable[[str], object]) -> None:
-        super().__init__(logging.WARNING)
-        self._say = say
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._say(record.getMessage())
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

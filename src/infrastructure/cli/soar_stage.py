@@ -27,6 +27,7 @@ from muster.infrastructure.answer_files import FileAnswers
 from muster.infrastructure.cli import preflight, simulated_answers, streams
 from muster.infrastructure.cli.background import Background
 from muster.infrastructure.cli.board import State
+from muster.infrastructure.cli.engine_warnings import warnings_to
 from muster.infrastructure.cli.exit_codes import ExitCode
 from muster.infrastructure.cli.jsonl import JsonLines
 from muster.infrastructure.cli.output import Output
@@ -35,7 +36,6 @@ from muster.infrastructure.cli.running import (
     EVENTS,
     SHOW_CURSOR,
     recovery_options,
-    warnings_to,
 )
 from muster.infrastructure.cli.signals import Interruptions
 from muster.infrastructure.cli.soar_board import SoarBoard
