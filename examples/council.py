@@ -9,6 +9,8 @@ import sys
 
 from muster import AgentRequest, ContextBundle, Fleet
 
+MODELS = os.getenv("MODELS", "http://127.0.0.1:11434/v1")
+CREW = {"adapter": "crewai", "base_url": MODELS}
 SETTINGS = {
     # Simulated agents: no model, no network, no cost.
     "stub": {"tool": "sim"},
@@ -20,16 +22,7 @@ SETTINGS = {
         },
     },
     # `pip install muster[crewai]`, and a server of models such as Ollama.
-    "crewai": {
-        "tool": "crew",
-        "tools": {
-            "crew": {
-                "adapter": "crewai",
-                "base_url": os.environ.get("MODELS", "http://127.0.0.1:11434/v1"),
-                "model": os.environ.get("MUSTER_MODEL", "qwen3"),
-            }
-        },
-    },
+    "crewai": {"tool": "crew", "tools": {"crew": CREW}},
 }
 QUESTION = ContextBundle("db", "Shall we move the orders to a database of their own?")
 MEMBERS = ("architect", "operator", "treasurer")

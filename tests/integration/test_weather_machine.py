@@ -2,6 +2,8 @@
 
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -134,19 +136,36 @@ STRANGER = """
 """
 
 
+@pytest.fixture
+def everybodys() -> Iterator[Path]:
+    """A folder that a stranger may enter, as those of pytest are not."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="becomes somebody else")
 @pytest.mark.parametrize("mode", [0o555, 0o000])
-def test_folders_that_can_not_be_written(tmp_path: Path, mode: int) -> None:
-    """Nobody's home and nobody's project are no reason to fail."""
+def test_folders_that_can_not_be_written(
+    tmp_path: Path, everybodys: Path, mode: int
+) -> None:
+    """Nobody's home and nobody's project are no reason to fail.
+
+    Only where it can't be seen whether somebody has halted, nothing starts.
+    """
     folder = tmp_path / "folder"
     folder.mkdir()
     folder.chmod(mode)
     source = HELLO.replace("Fleet.open({})", "Fleet.open({'containment': 'group'})")
+    source = STRANGER.format(folder=str(folder)) + source
     env = host_environment(HOME=str(folder), TMPDIR=str(folder))
 
-    told = host(STRANGER.format(folder=str(folder)) + source, env=env)
+    told = host(source, env={**env, "MUSTER_HOME": str(everybodys)})
+    halted = host(source, env=env)
 
     assert told == SAID
+    assert halted.startswith("[False, False, False]")
+    assert "can't be read (Permission denied), which counts as a halt" in halted
 
 
 async def test_no_path_finds_no_name(tmp_path: Path) -> None:
