@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.figures import Report, script
+from benchmarks.figures import Report, percentile, script
 from muster import (
     AgentOrchestratorStub,
     AgentPool,
@@ -34,6 +34,7 @@ from muster.infrastructure.journal.run_journal import RunJournal
 from muster.infrastructure.randomness import SystemRandomness
 from muster.testing import replies
 from tests.support.cli import is_alive
+from tests.support.model_server import served
 
 SEATS = 72
 AGENT = 0.010
@@ -52,6 +53,14 @@ _DEAF = ToolSpec(
 )
 _GATED = ToolSpec("gated", ("/bin/sh", "-c", "echo > $$; read x < ../gate; echo done"))
 _QUICK = ToolSpec("quick", ("cat",))
+# The cheapest client there is: what is measured is muster, and not 72 interpreters.
+_ASKS = r"""
+body='{"model": "m", "messages": [{"role": "user", "content": "aye?"}]}'
+exec 3<> "/dev/tcp/${1/://}"
+printf 'POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n' >&3
+printf 'Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s' ${#body} "$body" >&3
+grep -q aye <&3 && echo aye
+"""
 
 
 def crowd(size: int) -> list[AgentRequest]:
@@ -110,6 +119,37 @@ async def together(report: Report, home: Path) -> None:
         os.close(gate)
     assert batch.result().success_count == SEATS, batch.result().failures[:1]
     report.figure("real processes at the same time", peak, SEATS, "", at_least=True)
+
+
+async def thinking(report: Report, home: Path) -> None:
+    """72 programs ask a model that waits for a second; and one of them alone."""
+    script = {"turns": [{"do": "ok", "delay": 1.0, "text": "aye"}]}
+    # The wait is real, so this is measured apart from what the server needs.
+    with served(script) as server:
+        asks = ToolSpec("asks", ("/bin/bash", "-c", _ASKS, "asks", server.url[7:]))
+        async with Fleet.open({"home": str(home / "data")}) as fleet:
+            service = fleet.deliberation_service(tool=asks, agent_timeout=60.0)
+            alone = await _durations(service, 1)
+            crowded = await _durations(service, SEATS)
+        peak = server.stats()["peak_open"]
+    report.figure(
+        "open at the model's server at the same time", peak, SEATS, "", at_least=True
+    )
+    p95 = percentile(crowded, 0.95) / alone[0]
+    report.figure("72 programs that ask a model, p95 over one alone", p95, 2.0)
+
+
+async def _durations(service: ConcurrentDeliberationService, size: int) -> list[float]:
+    began = time.perf_counter()
+    ended: list[float] = []
+    service.listener = lambda event: (
+        ended.append(time.perf_counter() - began)
+        if type(event).__name__ == "AgentAnswered"
+        else None
+    )
+    result = await service.invoke_concurrent(crowd(size))
+    assert result.success_count == size, result.failures[:1]
+    return ended
 
 
 async def halted(report: Report, home: Path, trials: int) -> None:
@@ -219,6 +259,7 @@ async def measure(report: Report, *, quick: bool) -> None:
         home = Path(folder)
         await simulated(report, home, quick=quick)
         await together(report, home)
+        await thinking(report, home)
         await halted(report, home, QUICK_TRIALS if quick else TRIALS)
         await witnessed(report, home)
 
