@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +185,17 @@ async def test_the_hosts_folder_is_the_default(
     assert await bench.output("/bin/pwd", cwd=None) == f"{tmp_path}\n"
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Who runs the tests in the background ignores Ctrl-C, and so would the child."""
+    signals = (signal.SIGINT, signal.SIGQUIT)
+    before = [signal.signal(each, signal.SIG_DFL) for each in signals]
+    yield
+    for each, handler in zip(signals, before, strict=True):
+        signal.signal(each, handler)
+
+
+@pytest.mark.usefixtures("heeded")
 async def test_a_child_inherits_nothing_else(bench: Bench) -> None:
     """Three files, default signals, none blocked, a session of its own."""
     stray = os.dup(bench.null)
