@@ -4,7 +4,8 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON := $(shell .ci/pythons | head -n 1 | cut -d' ' -f2-)
-JOBS ?= 2
+# Most tests wait for processes: more workers than cores.
+JOBS ?= 3
 
 .PHONY: help setup agent-clis demo test lint types imports unit each-python bench clean
 
