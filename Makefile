@@ -11,7 +11,7 @@ JOBS ?= 3
 
 help:
 	@echo "make demo    a fleet with failures, through the production path (about ten seconds)"
-	@echo "make test    lint, types, architecture and all tests, on every Python found"
+	@echo "make test    lint, types, architecture, all tests; units and processes on every Python found"
 	@echo "make bench   the figures, as ratios inside one run"
 
 setup:
