@@ -42,6 +42,12 @@ BAD = [
     (["spawn", "x", "--timeout", "-3"], "--timeout: must be seconds above 0"),
     (["spawn", "x", "--agent=-rf"], "--agent: must be a name"),
     (["spawn", "--from", "missing.txt"], "--from missing.txt"),
+    (["resume"], "there are no runs here yet"),
+    (["resume", "last", "--dry-run"], "there are no runs here yet"),
+    (["deliberate", "x", "--agents", "0"], "must be 1 to 1000 members"),
+    (["deliberate", "x", "--agents", "3", "--rule", "5/2"], "a rule is a share"),
+    (["soar", ""], "the question is empty"),
+    (["halt"], "say why"),
     (["completion", "cmd"], '"bash", "zsh", "fish"'),
 ]
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from muster.domain.errors import JournalError, MusterError, PlanError
 from muster.domain.suggestion import did_you_mean, nearest
+from muster.infrastructure.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +18,8 @@ UNFINISHED: Final = "unfinished"
 
 class UnknownRunError(MusterError):
     """No run or task is called so."""
+
+    exit_code = ExitCode.USAGE
 
 
 def stored_run(home: "Path", name: str) -> "StoredRun":
