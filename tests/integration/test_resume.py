@@ -278,10 +278,10 @@ def test_left_overs_are_ended_first(cli: Cli) -> None:
 
 def test_nothing_to_resume(cli: Cli) -> None:
     """No run, or one that is called otherwise: said, exit code 1."""
-    cli.args("resume").run().status(1).says("no runs here yet").is_civil()
+    cli.args("resume").run().status(2).says("no runs here yet").is_civil()
     write_plan(cli, a="one")
     cli.args("run", "plan.json", *RUN).run().status(0)
-    cli.args("resume", "nonsense").run().status(1).says("nonsense").is_civil()
+    cli.args("resume", "nonsense").run().status(2).says("nonsense").is_civil()
     cli.args("resume").run().status(0).says("1 kept, 0 re-run, 0 new")
     assert count(cli, "a") == [1]
 
