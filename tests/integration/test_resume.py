@@ -277,7 +277,7 @@ def test_left_overs_are_ended_first(cli: Cli) -> None:
 
 
 def test_nothing_to_resume(cli: Cli) -> None:
-    """No run, or one that is called otherwise: said, exit code 1."""
+    """No run, or one that is called otherwise: said, exit code 2."""
     cli.args("resume").run().status(2).says("no runs here yet").is_civil()
     write_plan(cli, a="one")
     cli.args("run", "plan.json", *RUN).run().status(0)
