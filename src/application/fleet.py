@@ -78,8 +78,7 @@ class FleetEngine:
 
     def health_status(self, agent: str) -> dict[str, Any]:
         """How the circuit of an agent stands."""
-        context = self.context
-        return context.breaker.health_status(agent, context.clock.monotonic())
+        return self.context.breaker_health(agent)
 
     def drain(self, reason: str = "interrupted") -> None:
         """Starts nothing new; what runs may finish."""

@@ -37,6 +37,7 @@ PLAN: Final = "plan"
 RESULTS: Final = "results"
 OUTPUT: Final = "output"
 SUMMARY: Final = "summary.json"
+EVENTS: Final = "events.jsonl"
 _TRIES: Final = 10
 
 

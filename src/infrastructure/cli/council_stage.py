@@ -19,7 +19,6 @@ from muster.domain.errors import MusterError, SystemHaltedError
 from muster.domain.fleet_events import AttemptProgressed, FleetEvent
 from muster.domain.outcome import Failure, SpawnResult
 from muster.domain.plan import PlanTask
-from muster.domain.run_report import RunStatus
 from muster.infrastructure.adapters.stub.orchestrator import AgentOrchestratorStub
 from muster.infrastructure.cli import preflight, streams
 from muster.infrastructure.cli.background import Background
@@ -29,15 +28,16 @@ from muster.infrastructure.cli.engine_warnings import warnings_to
 from muster.infrastructure.cli.exit_codes import ExitCode
 from muster.infrastructure.cli.jsonl import JsonLines
 from muster.infrastructure.cli.output import Output
-from muster.infrastructure.cli.running import CODES, EVENTS, SHOW_CURSOR
+from muster.infrastructure.cli.running import SHOW_CURSOR, code_of
 from muster.infrastructure.cli.signals import Interruptions
 from muster.infrastructure.cli.simulated_members import behaviour
+from muster.infrastructure.cli.sinks import done, event_log, json_lines
 from muster.infrastructure.cli.summary import shown
 from muster.infrastructure.cli.views import FanOut
 from muster.infrastructure.cli.words import plural
 from muster.infrastructure.clock import SystemClock
 from muster.infrastructure.durable_file import write_whole
-from muster.infrastructure.event_log import EventLog, event_name
+from muster.infrastructure.event_log import event_name
 from muster.infrastructure.host import Fleet
 from muster.infrastructure.journal.run_journal import RunJournal
 from muster.infrastructure.report.minutes import NAME as MINUTES
@@ -139,13 +139,7 @@ class _Stage:
         mask = journal.redactor.redact
         self.view = _view(self.sitting.output, self.board, self.clock, mask)
         if self.sitting.jsonl:
-            self.lines = JsonLines(
-                journal.run_id,
-                self.clock,
-                self.results,
-                journal.redactor.redact_document,
-                journal.result_path,
-            )
+            self.lines = json_lines(journal, self.clock, self.results)
 
     async def run(self) -> Adjourned:
         """The council, with signals handled and sinks told."""
@@ -177,14 +171,7 @@ class _Stage:
 
     async def _report(self, stack: ExitStack) -> CouncilReport:
         sitting, journal = self.sitting, self.journal
-        level = "debug" if sitting.settings.log_level == "debug" else "info"
-        log = EventLog.to_file(
-            journal.folder / EVENTS,
-            journal.run_id,
-            self.clock,
-            level=level,
-            redactor=journal.redactor,
-        )
+        log = event_log(journal, self.clock, sitting.settings)
         stack.callback(log.close)
         sink = FanOut.to([self, log])
         identities: dict[str, str] = {}
@@ -262,25 +249,12 @@ class _Stage:
             self.view.say(f"warning: {MINUTES}: {error.strerror}")
 
     def _done(self, fields: Mapping[str, Any]) -> None:
-        if self.lines is not None:
-            self.lines.tell("done", fields)
-        # However slowly it is read: these are results.
-        self.results.close(None)
-        if self.results.lost is not None:
-            streams.discard()
+        done(self.lines, self.results, fields)
 
     def _leave(self) -> None:
         """Before the process ends on the spot."""
         if streams.is_terminal(sys.stderr) and not isinstance(self.view, CouncilPlain):
             os.write(2, SHOW_CURSOR)
-
-
-def code_of(report: CouncilReport) -> ExitCode:
-    """0 for a decision, whatever it is; 1 without one; the rest as for every run."""
-    code = CODES[report.status]
-    if report.status is RunStatus.PARKED and "auth" in report.summary["by_cause"]:
-        return ExitCode.PREFLIGHT
-    return code
 
 
 def council_document(event: CouncilEvent) -> dict[str, Any]:

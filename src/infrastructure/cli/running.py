@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import attrs
 from attrs import define, field, frozen
@@ -33,11 +33,11 @@ from muster.infrastructure.cli.past import Past, begin, estimates, keep_index
 from muster.infrastructure.cli.plain import PlainView
 from muster.infrastructure.cli.report import leave_report
 from muster.infrastructure.cli.signals import Interruptions
+from muster.infrastructure.cli.sinks import done, event_log, json_lines
 from muster.infrastructure.cli.summary import shown
 from muster.infrastructure.cli.views import FanOut, View
 from muster.infrastructure.cli.words import plural
 from muster.infrastructure.clock import SystemClock
-from muster.infrastructure.event_log import EventLog
 from muster.infrastructure.host import Fleet
 from muster.infrastructure.journal.run_journal import RunJournal
 from muster.infrastructure.plan_files.index import PlanIndex
@@ -45,7 +45,6 @@ from muster.infrastructure.randomness import SystemRandomness
 from muster.infrastructure.secrets import Redactor
 from muster.infrastructure.settings import Settings
 
-EVENTS: Final = "events.jsonl"
 SHOW_CURSOR: Final = b"\x1b[?25h\n"
 CODES: Final[Mapping[RunStatus, ExitCode]] = {
     RunStatus.SUCCEEDED: ExitCode.SUCCEEDED,
@@ -177,6 +176,20 @@ def _journal(order: Order, settings: Settings) -> RunJournal:
     )
 
 
+class Reported(Protocol):
+    """What a run, a council or a question came to."""
+
+    @property
+    def status(self) -> RunStatus:
+        """How it ended."""
+        ...
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """The counts, by cause too."""
+        ...
+
+
 @define(eq=False)
 class _Stage:
     """Everything around a run while it goes on."""
@@ -202,13 +215,7 @@ class _Stage:
         mask = self.store.redactor.redact
         self.view = _view(self.order.output, self.board, self.clock.monotonic, mask)
         if self.order.jsonl:
-            self.lines = JsonLines(
-                self.store.run_id,
-                self.clock,
-                self.results,
-                self.store.redactor.redact_document,
-                self.store.result_path,
-            )
+            self.lines = json_lines(self.store, self.clock, self.results)
 
     async def run(self) -> Ended:
         """The run, with signals handled and sinks told."""
@@ -243,13 +250,7 @@ class _Stage:
         )
 
     async def _report(self, stack: ExitStack) -> RunReport:
-        log = EventLog.to_file(
-            self.store.folder / EVENTS,
-            self.store.run_id,
-            self.clock,
-            level="debug" if self.order.settings.log_level == "debug" else "info",
-            redactor=self.store.redactor,
-        )
+        log = event_log(self.store, self.clock, self.order.settings)
         stack.callback(log.close)
         sink = FanOut.to([self._watcher(), log, self.lines, self._answers()])
         return await self.fleet.run_plan(
@@ -316,13 +317,8 @@ class _Stage:
         return Ended(report, self.store.folder, code)
 
     def _done(self, fields: Mapping[str, Any]) -> None:
-        if self.lines is not None:
-            self.lines.tell("done", fields)
-        # However slowly it is read: these are results.
-        self.results.close(None)
+        done(self.lines, self.results, fields)
         self.files.close(None)
-        if self.results.lost is not None:
-            streams.discard()
 
     def _leave(self) -> None:
         """Before the process ends on the spot."""
@@ -330,7 +326,7 @@ class _Stage:
             os.write(2, SHOW_CURSOR)
 
 
-def code_of(report: RunReport) -> ExitCode:
+def code_of(report: Reported) -> ExitCode:
     """The exit code of a run that nobody interrupted."""
     code = CODES[report.status]
     # A lane that waits for somebody to log in is not helped by trying again later.

@@ -32,12 +32,12 @@ from muster.infrastructure.cli.exit_codes import ExitCode
 from muster.infrastructure.cli.jsonl import JsonLines
 from muster.infrastructure.cli.output import Output
 from muster.infrastructure.cli.running import (
-    CODES,
-    EVENTS,
     SHOW_CURSOR,
+    code_of,
     recovery_options,
 )
 from muster.infrastructure.cli.signals import Interruptions
+from muster.infrastructure.cli.sinks import done, event_log, json_lines
 from muster.infrastructure.cli.soar_board import SoarBoard
 from muster.infrastructure.cli.soar_views import SoarPlain, view_of
 from muster.infrastructure.cli.soar_words import soar_document
@@ -45,7 +45,7 @@ from muster.infrastructure.cli.summary import shown
 from muster.infrastructure.cli.views import FanOut
 from muster.infrastructure.cli.words import one_line
 from muster.infrastructure.clock import SystemClock
-from muster.infrastructure.event_log import EventLog, event_name
+from muster.infrastructure.event_log import event_name
 from muster.infrastructure.host import Fleet
 from muster.infrastructure.journal.run_journal import RunJournal
 from muster.infrastructure.knowledge.project_knowledge import ProjectKnowledge
@@ -129,13 +129,7 @@ class _Stage:
         self.board = SoarBoard.empty(self.at_once, self.clock.monotonic())
         self.view = self._view()
         if self.errand.jsonl:
-            self.lines = JsonLines(
-                journal.run_id,
-                self.clock,
-                self.results,
-                journal.redactor.redact_document,
-                journal.result_path,
-            )
+            self.lines = json_lines(journal, self.clock, self.results)
 
     @property
     def at_once(self) -> int:
@@ -169,7 +163,7 @@ class _Stage:
             except MusterError as error:
                 self._done({"status": "failed", "error": str(error)})
                 raise
-        code = code_of(report, is_dry=self.errand.dry_run)
+        code = answer_code(report, is_dry=self.errand.dry_run)
         if code is ExitCode.INTERRUPTED and interruptions.code is not None:
             code = interruptions.code
         return self._end(report, code)
@@ -183,14 +177,7 @@ class _Stage:
 
     async def _report(self, stack: ExitStack) -> SoarReport:
         errand, journal = self.errand, self.journal
-        level = "debug" if errand.settings.log_level == "debug" else "info"
-        log = EventLog.to_file(
-            journal.folder / EVENTS,
-            journal.run_id,
-            self.clock,
-            level=level,
-            redactor=journal.redactor,
-        )
+        log = event_log(journal, self.clock, errand.settings)
         stack.callback(log.close)
         identities: dict[str, str] = {}
         journal.identities = identities
@@ -290,12 +277,7 @@ class _Stage:
         return Returned(report, self.journal.folder, code)
 
     def _done(self, fields: Mapping[str, Any]) -> None:
-        if self.lines is not None:
-            self.lines.tell("done", fields)
-        # However slowly it is read: these are results.
-        self.results.close(None)
-        if self.results.lost is not None:
-            streams.discard()
+        done(self.lines, self.results, fields)
 
     def _leave(self) -> None:
         """Before the process ends on the spot."""
@@ -303,14 +285,11 @@ class _Stage:
             os.write(2, SHOW_CURSOR)
 
 
-def code_of(report: SoarReport, *, is_dry: bool) -> ExitCode:
+def answer_code(report: SoarReport, *, is_dry: bool) -> ExitCode:
     """0 for an answer from all parts; 1 where some or all are missing."""
     if is_dry and report.status is RunStatus.PARTIAL:
         return ExitCode.SUCCEEDED
-    code = CODES[report.status]
-    if report.status is RunStatus.PARKED and "auth" in report.summary["by_cause"]:
-        return ExitCode.PREFLIGHT
-    return code
+    return code_of(report)
 
 
 def _tool_of(assigned: Assignment, context: Any) -> Any:

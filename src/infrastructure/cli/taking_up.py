@@ -42,13 +42,12 @@ from muster.infrastructure.report.interruptions import (
     Interruption,
     remember,
 )
-from muster.infrastructure.run_store import PLAN, RUNS
+from muster.infrastructure.run_store import EVENTS, PLAN, RUNS
 from muster.infrastructure.secrets import Redactor
 from muster.infrastructure.settings import Settings
 from muster.infrastructure.text_file import UnreadableTextError, read_bytes
 
 NAMED: Final = 8
-EVENTS: Final = "events.jsonl"  # written while a run lives, and rarely later
 
 
 @define(eq=False)
@@ -196,6 +195,7 @@ class TakenUp:
         }
         sign = max(started for _, _, started in running)
         with suppress(OSError):
+            # Written while a run lives, and rarely later.
             sign = max(sign, (self.folder / EVENTS).stat().st_mtime)
         cut = [
             CutAttempt(each, str(agents.get(each) or each), attempt, started, sign)
