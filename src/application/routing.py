@@ -8,6 +8,7 @@ from muster.application.first_looks import first_look_after
 from muster.application.fleet_context import FleetContext
 from muster.application.personas import persona_for
 from muster.domain import presets
+from muster.domain.agent_profile import AgentProfile
 from muster.domain.classification import LineWatch
 from muster.domain.spawn_policy import SpawnPolicy
 from muster.domain.task import SpawnTask
@@ -38,9 +39,7 @@ class Routes:
     def find(self, task: SpawnTask, tool: str | None = None) -> Route:
         """The same, looked up anew; with a ``tool`` that wins over all others."""
         options, fleet = self.options, self.fleet
-        profile = None
-        if fleet.agents is not None and task.agent is not None:
-            profile = fleet.agents.find(task.agent)
+        profile = self._profile(task)
         own_tool = task.tool or (profile.tool if profile else None)
         own_model = task.model or (profile.model if profile else None)
         fleets_tool = options.default_tool or fleet.tool
@@ -77,4 +76,12 @@ class Routes:
             backoff=backoff,
             persona="" if told else persona_for(spec, profile),
             profile=profile,
+        )
+
+    def _profile(self, task: SpawnTask) -> AgentProfile | None:
+        agents = self.fleet.agents
+        return (
+            agents.find(task.agent)
+            if task.agent is not None and agents is not None
+            else None
         )

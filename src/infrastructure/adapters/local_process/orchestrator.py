@@ -71,21 +71,7 @@ class LocalProcessOrchestrator:
 
     async def invoke(self, request: AgentRequest, report: Report) -> AgentOutput:
         """See `AgentOrchestrator`. Reported chunks are valid only during the call."""
-        run = Run(
-            report,
-            scratch=self._scratch,
-            spools=self._spools,
-            output_path=request.output_path,
-            grace=request.grace,
-        )
-        if request.tool is not None:
-            begins = request.session_id is None
-            run.parser = parser_for(
-                request.tool.output,
-                run.read,
-                epoch=self._epoch,
-                before=Usage() if begins else request.session_usage,
-            )
+        run = self._new_run(request, report)
         started_at = asyncio.get_running_loop().time()
         try:
             # Before anything is opened: a thousand that wait hold no pipes, and no
@@ -126,6 +112,24 @@ class LocalProcessOrchestrator:
         finally:
             self._scratch.readiness.close()
             self._private.remove()
+
+    def _new_run(self, request: AgentRequest, report: Report) -> Run:
+        run = Run(
+            report,
+            scratch=self._scratch,
+            spools=self._spools,
+            output_path=request.output_path,
+            grace=request.grace,
+        )
+        if request.tool is not None:
+            begins = request.session_id is None
+            run.parser = parser_for(
+                request.tool.output,
+                run.read,
+                epoch=self._epoch,
+                before=Usage() if begins else request.session_usage,
+            )
+        return run
 
     def _prepare(self, request: AgentRequest) -> Launching:
         try:
